@@ -17,7 +17,7 @@ PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 SOURCES := $(shell find src -name '*.py') pyproject.toml
 STAMPS := $(VENV)/.stamps
 
-.PHONY: demo test lint format bench bench-smoke docs dev wheel clean
+.PHONY: demo test lint format bench goals bench-smoke docs dev wheel clean
 
 demo: $(STAMPS)/demo
 	$(BIN)/thetahat demo
@@ -50,15 +50,20 @@ bench: $(STAMPS)/bench
 	$(BIN)/python -m benchmarks.startup --write
 	$(PINNED) $(BIN)/python -m benchmarks.fits --write
 
+# The goals of speed: a quarter of an hour on an idle machine.
+goals: $(STAMPS)/bench
+	$(BIN)/python -m benchmarks.goals --write
+
 bench-smoke: $(STAMPS)/test
 	$(PINNED) $(BIN)/python -m benchmarks.loops --smoke
 	$(PINNED) $(BIN)/python -m benchmarks.store --smoke
 	$(PINNED) $(BIN)/python -m benchmarks.search --smoke
 	$(BIN)/python -m benchmarks.sweeps --smoke
+	$(BIN)/python -m benchmarks.goals --table
 	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(BIN)/python -m benchmarks.gpu --smoke
 
 docs: $(STAMPS)/test
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "open site/index.html"
 
 dev: $(STAMPS)/lint

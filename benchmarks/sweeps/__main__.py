@@ -23,7 +23,8 @@ RATE = 1_000
 SOME = 5
 """Processes that stand for those of all runs, where all would take too long."""
 ROUNDS = 4
-"""How often the MLP sweep is timed; a quarter of its processes beside each."""
+"""How often the MLP sweep is timed, with three of its processes beside each. Four times, it is also
+timed against its processes two at a time."""
 TOGETHER = 128
 """Runs claimed at a time: what two workers with cohorts of 64 take."""
 
@@ -36,9 +37,12 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--smoke", action="store_true", help="few runs; the bars mean nothing")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of the MLP sweep")
+    parser.add_argument("--some", type=int, default=SOME, help="processes that stand for all runs")
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
-    answer = measure(smoke=asked.smoke)
+    asked.rounds, asked.some = (1, 1) if asked.smoke else (asked.rounds, asked.some)
+    answer = measure(asked.rounds, asked.some, smoke=asked.smoke)
     page = markdown(answer)
     print(page)
     if asked.write:
@@ -51,7 +55,7 @@ def main() -> int:
     return 0
 
 
-def measure(*, smoke: bool) -> dict[str, Any]:
+def measure(rounds: int, some: int, *, smoke: bool) -> dict[str, Any]:
     """Every contest, one after the other, peers next to ours."""
     machine.as_installed()
     found = _Found()
@@ -66,16 +70,18 @@ def measure(*, smoke: bool) -> dict[str, Any]:
         found["logged"] = logged(4 if smoke else 60, _new(folder / "logged"))
         for name in ("seeds", "shapes"):
             found[name] = ours(f"{name}_sweep.yaml", _new(folder / name), *few)
-            some = found[name].pop("configs")[: 1 if smoke else SOME]
-            found[f"{name}, processes"] = peers(some, folder / f"beside-{name}")
-        found["mlp"], found["mlp, processes"] = in_turn(folder, few, 1 if smoke else ROUNDS)
+            given = found[name].pop("configs")[:some]
+            found[f"{name}, processes"] = peers(given, folder / f"beside-{name}")
+        found["mlp"], found["mlp, processes"] = in_turn(folder, few, rounds)
         configs = found["mlp"].pop("configs")
-        if not smoke:
+        if rounds == ROUNDS:
             found["mlp, two processes at a time"] = peers(configs, folder / "peers2", 2)
     return {
         "question": "How much faster is a sweep here than as processes of the lecture's program?",
         "facts": machine.facts(PACKAGES),
         "smoke": smoke,
+        "rounds": rounds,
+        "some": some,
         "found": found,
         "bars": bars(found),
     }
@@ -90,7 +96,7 @@ def in_turn(folder: Path, few: Sequence[str], rounds: int) -> tuple[dict[str, An
     for k in range(rounds):
         words = (f"--seed={k}", *few)
         mine.append(ours("mlp_sweep.yaml", _new(folder / f"mlp{k}"), *words))
-        share = mine[-1]["configs"][k :: max(rounds, 2)]
+        share = mine[-1]["configs"][k::ROUNDS] if rounds > 1 else mine[-1]["configs"][:1]
         theirs.append(peers(share, folder / f"beside-mlp{k}"))
     return _mean(mine), _sum(theirs)
 
@@ -150,7 +156,7 @@ def markdown(answer: Mapping[str, Any]) -> str:
     page.append("")
     if answer["smoke"]:
         page += ["**A smoke run: few runs, and bars that mean nothing.**", ""]
-    page += [*WHAT, ""]
+    page += [*(line.format(**answer) for line in WHAT), ""]
     page += ["| what | runs | wall s | CPU s | wall s a run | load before its end |"]
     page += ["|---|---|---|---|---|---|"]
     for name, row in found.items():
@@ -171,17 +177,17 @@ def markdown(answer: Mapping[str, Any]) -> str:
     for b in answer["bars"]:
         met = "met" if b["met"] else "**NOT met**"
         page.append(f"| {b['what']} | {b['bar']} | {b['measured']:,.1f} | {met} |")
-    page += ["", *NOTES]
+    page += ["", *(line.format(**answer) for line in NOTES)]
     return "\n".join(page) + "\n"
 
 
 WHAT = (
     "From the command to its end, with an empty store and an empty cache of compiled programs. The",
-    f"MLP sweep is the mean of {ROUNDS}, begun with --seed=0 and so on; beside each a part of the",
+    "MLP sweep is the mean of {rounds}, begun with --seed=0 and so on; beside each a part of the",
     "processes. All else is measured once. Wall seconds suffer from other load, CPU seconds less.",
 )
 NOTES = (
-    f"The peers of the seeds and of the nine shapes are {SOME} processes, and their wall seconds a"
+    "The peers of the seeds and of the nine shapes are {some} processes, and their wall seconds a"
     " run stand for all.",
     "A peer's time is that of its runs alone: it has no search, no agent and no server in it. It"
     " trains on 500",

@@ -32,7 +32,13 @@ def __getattr__(name: str) -> _typing.Any:
     elif name in _HOMES:
         value = getattr(_importlib.import_module(_HOMES[name]), name)
     else:
-        raise AttributeError(f"module 'thetahat' has no attribute {name!r}")
+        hint = ""
+        if not name.startswith("_"):  # Python looks for such names in every package
+            from thetahat.core.elsewhere import package_hint
+
+            near = package_hint(name, __all__)
+            hint = "" if near.startswith("; known: ") else near
+        raise AttributeError(f"module 'thetahat' has no attribute {name!r}{hint}", name=name)
     import_seconds += _time.perf_counter() - began
     globals()[name] = value
     return value

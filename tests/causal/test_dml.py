@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from scipy import stats
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 
 import thetahat as th
 
@@ -255,3 +256,32 @@ def test_missing_values_and_a_treatment_that_never_varies_are_refused():
         th.dml("y", "d", ["a"], data=frame.assign(d=frame["d"].where(frame.index > 0)))
     with pytest.raises(th.InputError, match="d is 1 in every row"):
         th.dml("y", "d", ["a"], data=frame.assign(d=1.0))
+
+
+def test_dml_refuses_what_would_give_a_wrong_effect_in_silence() -> None:
+    frame = sample()
+    x, given = frame[["a", "b"]], {"learner": LINEAR, "repetitions": 1, "compare": ()}
+    with pytest.raises(th.InputError, match="another order than those of y: row 0 has the labels"):
+        th.dml(frame["y"], frame["d"][::-1], x, **given)
+    for copied, name in ((1 - 2 * frame["d"], "d"), (3 * frame["y"], "y")):
+        with pytest.raises(th.InputError, match=f"control more is a copy of {name}"):
+            th.dml(frame["y"], frame["d"], x.assign(more=copied), **given)
+    total = LinearRegression()
+    with pytest.raises(th.InputError, match="the controls determine dose up to rounding"):
+        th.dml(frame["y"], (x["a"] + x["b"]).rename("dose"), x, learner=total, compare=())
+    with pytest.raises(th.InputError, match="LogisticRegression predicts labels, and a mean"):
+        th.dml(frame["y"], frame["d"] + 1, x, **given)
+    with pytest.raises(th.InputError, match="RidgeClassifier predicts labels"):
+        th.crossfit(RidgeClassifier(), x, frame["d"], repetitions=1)
+    scores = {"g0": frame["a"], "g1": frame["a"], "m": frame["b"]}
+    with pytest.raises(
+        th.InputError, match="predictions of 'm' lie between .*; give probabilities"
+    ):
+        th.dml(frame["y"], frame["d"], x, model="irm", predictions=scores)
+
+
+def test_a_tiny_p_value_is_that_of_scipy() -> None:
+    frame = sample(n=2000)
+    found = th.dml(frame["y"], frame["d"], frame[["a", "b"]], predictions=by_ols(frame))
+    assert 0 < found.p_value < 1e-30
+    assert np.isclose(found.p_value, 2 * stats.norm.sf(found.theta / found.se), rtol=1e-9)

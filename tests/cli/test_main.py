@@ -145,7 +145,7 @@ def test_a_bug_in_the_residual_is_shown_in_the_users_own_lines(folder, monkeypat
     assert not any("site-packages" in text for text in lines)
     with open_store(create=False) as store:
         run = store.run("last")
-    assert (run.status, run.reason) == ("failed", "KeyError: 'z'")
+    assert (run.status, run.reason) == ("failed", "KeyError: 'z' (line.py, line 15)")
     assert run.config["lr"] == 0.1
     monkeypatch.setenv("THETAHAT_TRACEBACK", "1")
     assert "_session.py" in call(experiment, ["--quiet"], monkeypatch, capsys)[2]

@@ -185,7 +185,9 @@ def test_a_disk_that_takes_no_file_is_said_in_one_line(
     # The disk that cannot be written to is found before anything runs.
     said = f"cannot be written: {why}" if why else "cannot be written; give a file in a folder"
     assert code == 2
-    assert err.startswith(f"thetahat: --predict {Path('disk') / name} {said}"), err
+    note, line = err.splitlines()
+    assert note.startswith("note: ")
+    assert line.startswith(f"thetahat: --predict {Path('disk') / name} {said}"), err
     assert "Traceback" not in err
     assert left == (["full"] if options == "size=4k" else [])
 

@@ -106,14 +106,18 @@ def test_missing_codes_of_stata_are_missing() -> None:
     code_a = struct.pack("<Q", 0x7FE0010000000000)  # Stata's .a
     whole = Path("t.dta").read_bytes()
     Path("t.dta").write_bytes(whole.replace(struct.pack("<d", 1234.5678), code_a))
-    assert read_table("t.dta", "y", missing="drop").y.tolist() == [1, 5]
+    with pytest.warns(th.Notice, match="2 of 4 rows are left out"):
+        assert read_table("t.dta", "y", missing="drop").y.tolist() == [1, 5]
 
 
 def test_partly_labelled_values_of_stata_stay_numbers() -> None:
     pd.DataFrame({"y": [1.0, 2.0, 5.0], "x": [1, 2, 99]}).to_stata(
         "t.dta", write_index=False, value_labels={"x": {99: "no answer"}}
     )
-    with pytest.warns(th.Notice, match="column 'x' of 't.dta' labels only some values"):
+    with (
+        pytest.warns(th.Notice, match="column 'x' of 't.dta' labels only some values"),
+        pytest.warns(th.Notice, match="1 of 3 rows is left out"),
+    ):
         table = read_table("t.dta", "y", na_values=99, missing="drop")
     assert table.x.tolist() == [[1], [2]]
 
@@ -185,6 +189,33 @@ def test_na_values_are_missing_in_every_source(form: str, reader: bool) -> None:
     np.testing.assert_array_equal(table.x[:, 0], [1.5, np.nan, np.nan, 4])
     assert table.names == ("x", "g=a", "g=b")
     assert np.isnan(table.x[1, 1])
+
+
+LABELS = pd.DataFrame(
+    {"y": [1, 2, 3, 4, 5, 6], "g": ["a", "None", "b", "None", "", "b"], "x": [1, 2, "NA", 4, 5, 9]}
+)
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_labels_that_read_as_missing_are_said_and_can_be_kept(form: str, reader: bool) -> None:
+    path = written(LABELS.to_csv(index=False))
+    if form == "xlsx":
+        path = "labels.xlsx"
+        LABELS.to_excel(path, index=False)
+    roles: dict[str, Any] = {"target": "y", "categorical": "g"}
+    hint = "'None' of 'g' (in 2 rows) is read as missing; if it is a label, give not_missing=['Non"
+    lost = "4 of 6 rows are left out (missing='drop'), as they have missing values: 'g' in 3, "
+    with pytest.raises(DataError, match=re.escape(hint)):
+        read_table(path, **roles)
+    with pytest.warns(th.Notice, match=re.escape(lost) + ".*" + re.escape(hint)):
+        assert read_table(path, **roles, missing="drop").y.tolist() == [1, 6]
+    with pytest.warns(th.Notice, match="^" + re.escape(hint)):
+        read_table(path, **roles, missing="median")
+    with pytest.warns(th.Notice, match=r"'x' in 1, 'g' in 1$|'g' in 1, 'x' in 1$"):
+        table = read_table(path, **roles, missing="drop", not_missing="None")
+    assert table.y.tolist() == [1, 2, 4, 6]
+    assert table.names == ("g=None", "g=a", "g=b", "x")
+    np.testing.assert_array_equal(table.encoder.rows(path)[0][1:2], [[1, 0, 0, 2]])
 
 
 CELLS: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -355,6 +386,7 @@ ROLES: dict[str, tuple[dict[str, Any], str]] = {
     "nested": ({"target": [["y"]]}, "target=[['y']]; give the name of a column as text"),
     "features": ({"features": 3}, "features=3; give the name of a column as text"),
     "ignore": ({"ignore": 3}, "ignore=3; give the name of a column as text"),
+    "label": ({"not_missing": ["none"]}, "not_missing=['none']; give words that are labels"),
     "na": ({"na_values": {"x": 1}}, "na_values={'x': 1}; give text and numbers"),
 }
 

@@ -177,3 +177,29 @@ def test_predict_takes_the_path_of_a_table(tmp_path: Path) -> None:
     np.testing.assert_array_equal(result.predict(tmp_path / "new.csv"), result.predict(frame()))
     with refused("no file"):
         result.predict(tmp_path / "other.csv")
+
+
+def test_frames_whose_rows_are_in_another_order_are_refused() -> None:
+    x, y = pd.DataFrame(X, columns=["a", "b"]), pd.Series(Y)
+    for make in (
+        lambda: th.split((x, y[::-1]), seed=0),
+        lambda: th.Data(th.Observations(x, y[::-1])),
+        lambda: th.folds((x, y), k=2, groups=pd.Series(IDS)[::-1]),
+    ):
+        with refused("row 0 has the labels 23 and 0. Put one in the order of the other"):
+            make()
+    kept = x.iloc[::2]
+    assert len(th.Data((kept, y[::2].reset_index(drop=True))).train[0]) == 12
+
+
+def test_masked_values_are_missing() -> None:
+    gone = np.arange(N) == 3
+    with refused("1 non-finite value, first at index 3"):
+        th.Data((X, np.ma.masked_array(Y, mask=gone)))
+    with refused("'a' in 1 of 24 rows"):
+        th.read_table({"y": Y, "a": np.ma.masked_array(np.arange(N), mask=gone)}, target="y")
+
+
+def test_a_training_part_of_the_count_1_is_refused() -> None:
+    with refused("train=1 is a count: one row; write train=1.0 for all rows"):
+        th.split((X, Y), train=1, val=0, test=0)

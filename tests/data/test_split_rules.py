@@ -276,11 +276,28 @@ def test_a_row_of_standardised_arrays_is_named_by_its_index() -> None:
 def test_rows_of_a_table_with_dropped_rows_are_those_of_the_file() -> None:
     frame = PANEL.copy()
     frame.loc[[3, 50, 51], "educ"] = np.nan
-    table = th.read_table(frame, "wage", ["educ", "exper"], missing="drop")
+    with pytest.warns(th.Notice, match="3 of .* rows are left out"):
+        table = th.read_table(frame, "wage", ["educ", "exper"], missing="drop")
     data = th.split(table, groups="firm")
     assert all_rows(data) == [i for i in range(N) if i not in (3, 50, 51)]
     own = data.transform.decode(data.test.y)
     np.testing.assert_allclose(own, frame["wage"].to_numpy()[data.rows["test"]])
+    same = th.split(table, groups=frame["firm"])  # a value for each row of the frame
+    assert {k: v.tolist() for k, v in same.rows.items()} == {
+        k: v.tolist() for k, v in data.rows.items()
+    }
+
+
+def test_levels_of_an_index_are_columns_for_those_who_ask() -> None:
+    frame = PANEL.drop(columns="region").set_index(["firm", "year"])
+    with pytest.warns(th.Notice, match=r"the index of the frame \('firm', 'year'\) is not taken"):
+        table = th.read_table(frame, "wage")
+    assert not {"firm", "year"} & set(table.names)
+    flat = th.split(th.read_table(PANEL, "wage", table.names), groups="firm")
+    parts = th.split(table, groups="firm")
+    assert all(np.array_equal(parts.rows[k], flat.rows[k]) for k in flat.rows)
+    assert th.read_table(frame, "wage", ["educ", "year"]).names == ("educ", "year")
+    assert th.read_table(frame, "wage", ignore=["firm", "year"]).names == table.names
 
 
 CASES: dict[str, tuple[dict[str, Any], str]] = {

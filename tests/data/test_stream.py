@@ -84,6 +84,7 @@ def test_streamed_table_is_the_table() -> None:
     assert not is_streamed(whole.obs)
 
 
+@pytest.mark.filterwarnings("ignore:.* rows are left out")
 @pytest.mark.parametrize("missing", ["refuse", "drop", "mean"])
 def test_batches_are_bit_identical_to_those_in_memory(missing: str) -> None:
     path = write(frame(missing=missing != "refuse"))

@@ -17,6 +17,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from thetahat.core.errors import Notice
+
 # A missing library is simulated by the readers' own question.
 from thetahat.data import Observations, Table, Transform, _readers, content_hash, read_table, split
 
@@ -215,7 +217,8 @@ def test_missing_rows_are_dropped() -> None:
     frame.loc[0, "educ"] = np.nan
     frame.loc[3, "region"] = None
     frame.loc[4, "wage"] = np.nan
-    table = read_table(frame, **ROLES, missing="drop")
+    with pytest.warns(Notice, match="3 of 6 rows are left out .*: 'educ' in 1, 'region' in 1, "):
+        table = read_table(frame, **ROLES, missing="drop")
     np.testing.assert_array_equal(table.y, [3.24, 3.0, 8.75])
     np.testing.assert_array_equal(table.weight, [2, 1, 3])
 

@@ -322,9 +322,79 @@ def files() -> dict[str, str]:
                 line = f"{key}: {line}"
             method = "" if "method:" in line.lower() or key == "method" else "method: random\n"
             found[f"{key} {i}"] = f"{method}{line}\nparameters: {{x: {{min: 0.0, max: 1.0}}}}\n"
+    found |= {f"custom {i}": text for i, text in enumerate(custom_files(200))}
     rng = random.Random(7)
     found |= {f"drawn {i}": drawn(rng) for i in range(150)}
     return found
+
+
+def custom_files(n: int) -> list[str]:
+    """Files with schedulers, several metrics and method custom, right and wrong."""
+    rng = random.Random(15)
+    return [custom_file(rng) for _ in range(n)]
+
+
+def custom_file(rng: random.Random) -> str:
+    """A file whose program, spaces and studies are those of ``tests/sweep/programs``."""
+    wrong = rng.random() < 0.35
+    engine = rng.choice(("optuna", "optuna", "optuna", "none", "wandb"))
+    method = "custom" if engine != "wandb" else rng.choice(("random", "grid", "bayes"))
+    lines = ["program: objectives.py", f"run_cap: {rng.randint(2, 3)}"]
+    goals = rng.choice(("", ", goal: minimize", ", goal: maximize"))
+    if method == "custom" and rng.random() < 0.6:
+        third = ", {name: c}" if rng.random() < 0.3 else ""
+        lines.append(f"metrics: [{{name: a}}, {{name: b{goals}}}{third}]")
+    else:
+        lines.append(f"metric: {{name: a{goals}}}")
+    keys = {"optuna": ["engine: optuna"], "wandb": ["engine: wandb"], "none": []}[engine]
+    space = engine == "optuna" and rng.random() < 0.4
+    study = engine == "optuna" and "goal" not in lines[-1] and rng.random() < 0.5
+    if space or study:
+        keys.append("source: studies.py")
+    if space:
+        keys.append(f"search_space: {rng.choice(('plain_space', 'conditional_space'))}")
+    if study:
+        several = "metrics" in lines[-1]
+        three = "{name: c}" in lines[-1]
+        names = ("three_study",) if three else ("two_study",)
+        keys.append(f"optimizer: {rng.choice(names if several else ('one_study', 'ending_study'))}")
+    if keys:
+        lines.append(f"scheduler: {{{', '.join(keys)}}}")
+    if not space or rng.random() < 0.2:
+        gridded = ("{values: [1, 2]}", "{min: 1, max: 3}")
+        searched = (*gridded, "{min: 0.0, max: 1.0}", "{distribution: normal}")
+        searched += ("{distribution: log_uniform_values, min: 0.1, max: 10}", "{value: 1.5}")
+        searched += ("{distribution: beta, a: 2}", "{values: [1, 2], probabilities: [0.3, 0.7]}")
+        pool = gridded if method == "grid" else searched
+        lines.append(f"parameters: {{x: {rng.choice(pool[:4])}, y: {rng.choice(pool)}}}")
+    if wrong:
+        lines = broken(rng, lines)
+    lines.insert(rng.randint(0, len(lines)), f"method: {method}")
+    return "\n".join(lines) + "\n"
+
+
+def broken(rng: random.Random, lines: list[str]) -> list[str]:
+    """Break a file in one place; some changes leave it right."""
+    change = rng.randrange(9)
+    if change == 0:
+        return [*lines, "early_terminate: {type: hyperband, min_iter: 3}"]
+    if change == 1:
+        return [*lines, f"controller: {{type: {rng.choice(('local', 'cloud'))}}}"]
+    if change == 2:
+        return [
+            line.replace("engine: optuna", rng.choice(("engine: ray", "e: 1"))) for line in lines
+        ]
+    if change == 3:
+        return [line.replace("source: studies.py, ", "") for line in lines]
+    if change == 4:
+        return [line for line in lines if not line.startswith("parameters")]
+    if change == 5:
+        return [line.replace("{name: a}", rng.choice(("{goal: minimize}", "a"))) for line in lines]
+    if change == 6:
+        return [line.replace("metrics: [", "metrics: [{name: d}] # ") for line in lines]
+    if change == 7 and any(line.startswith("metrics") for line in lines):
+        return [*lines, "metric: {name: a}"]
+    return [line.replace("scheduler: {", "scheduler: {workers: 3, ") for line in lines]
 
 
 def drawn(rng: random.Random) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import io
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import matplotlib.image
 import numpy as np
 import pytest
 import stores
@@ -16,7 +20,15 @@ import stores
 import thetahat as th
 from thetahat.core import ConfigError, MissingExtra, StoreError
 from thetahat.core.card import card, grid, said
-from thetahat.figures import draw_fit, draw_slice, image, inline_svg, spark
+from thetahat.figures import (
+    draw_band,
+    draw_fit,
+    draw_slice,
+    for_page,
+    image,
+    inline_svg,
+    spark,
+)
 from thetahat.store import NewSweep, Store, create_sweep, open_store
 
 HOSTILE = stores.HOSTILE
@@ -182,7 +194,7 @@ def test_a_table_is_a_frame(store: Store) -> None:
     assert list(settings["runs"]) == [20, 20, 20] and settings["failed"].sum() == 1
     best = frame[frame.width == settings.width[0]].val_risk.median()
     assert settings["val_risk median"][0] == pytest.approx(best)
-    with pytest.raises(ConfigError, match=r"table\(by='runs'\); give 'run' or 'setting'"):
+    with pytest.raises(ConfigError, match="no run has a table 'runs'"):
         sweep.table("runs")
 
 
@@ -257,16 +269,76 @@ def test_an_empty_sweep_draws_words(empty: Store) -> None:
 
 def test_names_are_no_formulas_and_break_no_figure() -> None:
     for name in (r"$\frac{$", "日本語 🎈", HOSTILE, "a\nb", "x" * 500, r"\includegraphics{x}"):
-        figure = draw_slice(name, [name, "b", name], [1.0, 2.0, 3.0], metric=name)
-        svg = inline_svg(figure, "f1")
+        given = (name, [name, "b", name], [1.0, 2.0, 3.0])
+        with for_page():
+            svg = inline_svg(draw_slice(*given, metric=name), "f1")
+        ElementTree.fromstring(svg)
         assert not re.search(r"<(script|img)", svg)
-        assert image(figure, "pdf").startswith(b"%PDF")
+        assert image(draw_slice(*given, metric=name), "pdf").startswith(b"%PDF")
 
 
 def test_many_points_become_a_picture_inside_the_figure() -> None:
     xs = [k / 5000 for k in range(5000)]
-    svg = inline_svg(draw_slice("lr", xs, [1 + x for x in xs], metric="val_risk"), "f1")
-    assert svg.count("<use") < 100 and 'href="data:image/png;base64,' in svg and len(svg) < 600_000
+    with for_page():
+        svg = inline_svg(draw_slice("lr", xs, [1 + x for x in xs], metric="val_risk"), "f1")
+    assert svg.count("<circle") < 100 and len(svg) < 100_000
+    [place] = re.findall(r'<image x="([^"]*)" y="([^"]*)" width="([^"]*)" height="([^"]*)"', svg)
+    data = re.search(r'href="data:image/png;base64,([^"]*)"', svg)
+    assert data is not None
+    drawn = matplotlib.image.imread(io.BytesIO(base64.b64decode(data.group(1))))[..., 3]
+    # The points lie on a line from one corner of the axes to the other.
+    x0, y0, wide, high = map(float, place)
+    rows, columns = np.nonzero(drawn)
+    at_x, at_y = _to_numbers(svg)
+    seen = at_x(x0 + (columns + 0.5) * wide / drawn.shape[1])
+    np.testing.assert_allclose(at_y(y0 + (rows + 0.5) * high / drawn.shape[0]), 1 + seen, atol=0.02)
+    assert seen.min() < 0.01 and seen.max() > 0.99
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_figure_of_a_page_draws_its_numbers_where_its_ticks_say(log: bool) -> None:
+    rng = np.random.default_rng(0)
+    xs = (10 ** rng.uniform(-4, -1, 40) if log else rng.uniform(-3, 8, 40)).tolist()
+    ys = rng.uniform(2, 3, 40).tolist()
+    with for_page():
+        svg = inline_svg(draw_slice("lr", xs, ys, metric="val_risk", log=log), "f1")
+    dots = np.array(re.findall(r'<circle cx="([^"]*)" cy="([^"]*)" r="1', svg), float)
+    at_x, at_y = _to_numbers(svg, log)
+    np.testing.assert_allclose(at_x(dots[:, 0]), xs, rtol=2e-3, atol=0 if log else 0.01)
+    np.testing.assert_allclose(at_y(dots[:, 1]), ys, rtol=2e-3)
+
+
+def test_a_long_line_of_a_page_keeps_its_ends_and_its_peak() -> None:
+    ys = [1 + 1 / (1 + k) for k in range(20_000)]
+    ys[7_000] = 5.0
+    nan = [float("nan")] * 3
+    with for_page():
+        fit = {"epoch": range(1, 20_001), "train_risk": ys, "val_risk": [*ys[:-3], *nan]}
+        svg = inline_svg(draw_fit(fit, best_epoch=20), "f1")
+        band = inline_svg(draw_band([1, 2], [1, 1], [2, 2], [3, 3], says_band="all"), "f1")
+    [line] = re.findall(r'<path d="(M[^"Z]*)" fill="none" stroke-linejoin[^>]*c1', svg)
+    places = np.array(re.findall(r"([\d.]+) ([\d.]+)", line), float)
+    at_x, at_y = _to_numbers(svg)
+    assert len(places) < 10_000
+    np.testing.assert_allclose(at_x(places[[0, -1], 0]), [1, 20_000], atol=60)
+    peak = places[:, 1].argmin()
+    np.testing.assert_allclose(at_x(places[peak, 0]), 7_001, atol=60)
+    np.testing.assert_allclose(at_y(places[[0, peak, -1], 1]), [2, 5, 1], atol=0.02)
+    assert ">best: epoch 20<" in svg and ">median<" in band
+
+
+def _to_numbers(svg: str, log: bool = False) -> tuple[Any, Any]:
+    """Functions from places in a figure to numbers, read from the ticks' text."""
+
+    def read(anchor: str, place: str) -> Any:
+        text = rf'<text x="([^"]*)" y="([^"]*)" font-size="8" [^>]*anchor="{anchor}">(-?[\d.e-]+)<'
+        ticks = np.array(re.findall(text, svg), float)
+        ticks[:, 1] -= 0.35 * 8 if place == "y" else 0.0  # its middle is at the tick
+        turn, back = (np.log, np.exp) if log and place == "x" else (np.array, np.array)
+        line = np.polyfit(ticks[:, "xy".index(place)], turn(ticks[:, 2]), 1)
+        return lambda at: back(np.polyval(line, at))
+
+    return read("middle", "x"), read("end", "y")
 
 
 def test_a_spark_breaks_where_nothing_is_finite() -> None:

@@ -177,7 +177,7 @@ parameters:
             assert status == "failed"
             assert reason.startswith(dead)
         elif width == 6:
-            assert (status, reason) == ("failed", "ValueError: no width of 6")
+            assert (status, reason) == ("failed", "ValueError: no width of 6 (train.py, line 9)")
         else:
             assert (status, reason) == ("failed", "SystemExit: 3")
     assert len(found) == 8

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from thetahat.core.choices import OTHER_SAMPLERS, one_of
 from thetahat.sweep import Problem, parse_sweep
 
 REST = "parameters: {x: {min: 0.0, max: 1.0}}\n"
@@ -44,9 +43,14 @@ TOP = [
         "type is the text 'remote', and must be local or cloud; write type: local",
     ),
     (
-        "scheduler: {engine: wandb}",
-        "scheduler",
-        f"scheduler runs a searcher of your own on W&B's side (Optuna, Ax), which is not here; write method: bayes, and choose with thetahat sweep FILE --sampler {one_of(OTHER_SAMPLERS)}; remove it",
+        "scheduler: {engine: optuna, source: a.py, optimizer: f}",
+        "scheduler.engine",
+        "the engine optuna goes with method: custom",
+    ),
+    (
+        "scheduler: {engine: wandb, source: ''}",
+        "scheduler.source",
+        "source is empty; name one, or remove the line",
     ),
     (
         "metric: loss",
@@ -101,7 +105,7 @@ TOP = [
     (
         "metrics: [{name: a}, {name: b}]",
         "metrics",
-        "several objectives need W&B's method: custom; name one metric",
+        "several objectives need method: custom; write it, or name one metric",
     ),
     (
         "early_terminate: {type: hyperband, min_iter: 3}",
@@ -388,31 +392,49 @@ WHOLE = [
         "method: gird\n\nparameters: {x: {min: 0.0, max: 1.0}}\n",
         1,
         "method",
-        "method is the text 'gird', and must be grid, random or bayes; did you mean 'grid'?",
+        "method is the text 'gird', and must be grid, random, bayes or custom; did you mean 'grid'?",
     ),
     (
         "method: custom\n\nparameters: {x: {min: 0.0, max: 1.0}}\n",
         1,
         "method",
-        f"method: custom runs a searcher of your own on W&B's side (Optuna, Ax), which is not here; write method: bayes, and choose with thetahat sweep FILE --sampler {one_of(OTHER_SAMPLERS)}",
+        "custom needs a metric to improve; add metric: {name: val_risk, goal: minimize}",
+    ),
+    (
+        "method: custom\nmetrics: [{name: a}, {name: a}]\nparameters: {x: {min: 0.0, max: 1.0}}\n",
+        2,
+        "metrics[1].name",
+        "a stands among the metrics again; name each once",
+    ),
+    (
+        "method: random\nscheduler: {engine: wandb, source: a.py, search_space: f}\n",
+        2,
+        "scheduler",
+        "the engine wandb searches parameters, and the file has none; add them",
+    ),
+    (
+        "method: custom\nscheduler: {engine: ax, source: a.py, search_space: f}\nmetric: {name: a}\n",
+        2,
+        "scheduler.search_space",
+        "the engine ax searches parameters, not a function; remove search_space",
     ),
     (
         "method: 3\n\nparameters: {x: {min: 0.0, max: 1.0}}\n",
         1,
         "method",
-        "method is 3, and must be grid, random or bayes",
+        "method is 3, and must be grid, random, bayes or custom",
     ),
     (
         "method: [grid]\n\nparameters: {x: {min: 0.0, max: 1.0}}\n",
         1,
         "method",
-        "method is a list, and must be grid, random or bayes",
+        "method is a list, and must be grid, random, bayes or custom",
     ),
     (
         "\nparameters: {x: {min: 0.0, max: 1.0}}\n",
         2,
         "method",
-        "the file names no method; add method: grid, random or bayes",
+        "the file names no method; add method: grid, random, bayes or custom",
     ),
     (
         "method: grid\n",
@@ -648,6 +670,13 @@ def test_a_mistake_of_a_whole_file(text, line, key, message):
 def test_a_note_at_the_top(line, key, message):
     text = f"method: random\n{line}\n{REST}"
     assert Problem(2 + line.count("\n"), key, message) in said(text, notes=True)
+
+
+def test_a_repeated_key_with_the_same_value_is_a_note():
+    reading = parse_sweep("method: grid\nname: a\nparameters: {x: {value: 1}}\nname: 'a'\n")
+    assert reading.require().name == "a"
+    message = "name stands here again, as in line 2: remove one"
+    assert Problem(4, "name", message) in reading.notes
 
 
 @pytest.mark.parametrize(("section", "key", "message"), PARAMETER_NOTES)

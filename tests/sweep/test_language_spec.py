@@ -146,8 +146,8 @@ def test_require_says_all_mistakes_a_line_each():
     with pytest.raises(ConfigError) as caught:
         parse_sweep("method: gird\nrun_cap: 0\nparameters: {x: {value: 1}}\n", "a.yaml").require()
     assert str(caught.value) == (
-        "a.yaml:1: method: method is the text 'gird', and must be grid, random or bayes; did you"
-        " mean 'grid'?\na.yaml:2: run_cap: run_cap is 0; give a whole number of at least 1"
+        "a.yaml:1: method: method is the text 'gird', and must be grid, random, bayes or custom;"
+        " did you mean 'grid'?\na.yaml:2: run_cap: run_cap is 0; give a whole number of at least 1"
     )
 
 

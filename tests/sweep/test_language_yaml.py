@@ -154,13 +154,21 @@ def test_a_file_that_is_not_there_and_a_folder(tmp_path: Path):
     assert str(caught.value) == f"{tmp_path} is a folder; give the sweep file in it, such as {such}"
 
 
+SAME_OR_NOT = [
+    *[("1", "1"), ("{x: [a, 1]}", "{ x: [ a, 1 ] }"), ("'grid'", "grid")],
+    *[("1", "1.0"), ("1", "'1'"), ("{x: 1, y: 2}", "{x: 1}")],
+]
+
+
 def test_lines_and_keys_of_a_tree():
     tree, twice = read_tree("a: 1\nb:\n  - x\n  - {c: off}\nb: 2\n")
     assert [(at.line, at.key, at.value) for at in tree.walk() if at.kind != "mapping"] == [
         (1, "a", 1),
         (5, "b", 2),
     ]
-    assert [(at.line, at.key, first) for at, first in twice] == [(5, "b", 2)]
+    assert [(at.line, at.key, first, same) for at, first, same in twice] == [(5, "b", 2, False)]
+    same = [read_tree(f"a: {one}\na: {other}\n")[1][0][2] for one, other in SAME_OR_NOT]
+    assert same == [True, True, True, False, False, False]
     tree, twice = read_tree("b:\n  - x\n  - {c: off}\n")
     assert [(at.line, at.key) for at in tree.walk()] == [
         (1, ""),

@@ -136,7 +136,7 @@ def test_hydra_with_overrides(tmp_path: Path) -> None:
     ended = ran.end()
     assert (ended.status, ended.reason) == (
         Status.FAILED,
-        "exit code 1: ValueError: no data for 1997",
+        "exit code 1: ValueError: no data for 1997 (hydra_train.py, line 34)",
     )
 
 
@@ -182,7 +182,8 @@ def test_an_exit_code_with_the_last_line_of_stderr(tmp_path: Path) -> None:
     ended = misbehaving(tmp_path, "exit3").end()
     assert (ended.status, ended.reason) == (Status.FAILED, "exit code 3: No data for 1997")
     ended = misbehaving(tmp_path, "raises").end()
-    assert (ended.status, ended.reason) == (Status.FAILED, "exit code 1: ValueError: bad lr")
+    why = "exit code 1: ValueError: bad lr (misbehaves.py, line 18)"
+    assert (ended.status, ended.reason) == (Status.FAILED, why)
 
 
 def test_a_program_that_hangs_is_ended_in_time(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -261,6 +262,32 @@ def test_retry_runs_the_failed_points_and_no_others(folder, capsys):
     assert earlier["attempt"] == 1 and "a bug" in earlier["failed"]
     with pytest.raises(ConfigError, match="no run of the sweep .* has failed"):
         sweep.retry_failed()
+
+
+CELL = """
+def fit(lr: float = 0.1) -> th.Task:
+    x = np.linspace(-1, 1, 32)[:, None]
+    return th.Task(th.models.Linear(1), th.Data((x, x[:, 0])), optimizer=th.optim.named("sgd", %s),
+                   epochs=20)
+"""
+
+
+def test_diverged_runs_run_again_by_the_function_as_its_cell_has_it_now(folder, monkeypatch):
+    cell = types.ModuleType("cell")
+    vars(cell).update(th=th, np=np)
+    monkeypatch.setitem(sys.modules, "cell", cell)
+    exec(CELL % "lr", vars(cell))
+    spec = {"method": "grid", "parameters": {"lr": {"values": [0.1, 1e9]}}}
+    sweep = th.run_sweep(cell.fit, spec, quiet=True)
+    assert sweep.frame()["status"].tolist() == ["finished", "diverged"]
+    hint = r"one that diverged runs again with retry_failed\(diverged=True\)"
+    with pytest.raises(ConfigError, match=hint):
+        sweep.retry_failed()
+    exec(CELL % "0.1 * lr / (0.1 + lr)", vars(cell))
+    with pytest.warns(th.Notice, match=r"fit\(\) was defined anew: the runs take it as it is now"):
+        sweep.retry_failed(diverged=True)
+    assert sweep.frame()["status"].tolist() == ["finished", "finished"]
+    assert sweep.frame()["attempt"].tolist() == [1, 2]
 
 
 def test_a_cancelled_sweep_retries_and_begins_no_other_run(folder):

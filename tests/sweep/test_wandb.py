@@ -121,7 +121,7 @@ def test_a_program_that_crashes(tmp_path: Path) -> None:
     ended = process.wait()
     assert (ended.status, ended.reason) == (
         Status.FAILED,
-        "exit code 1: RuntimeError: the matrix is singular",
+        "exit code 1: RuntimeError: the matrix is singular (wandb_crash.py, line 7)",
     )
     assert metrics.new() == [{"loss": 2.0, "step": 0}]
 

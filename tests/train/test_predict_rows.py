@@ -114,3 +114,16 @@ def test_what_cannot_be_predicted_is_refused(result: th.Result, given: object, s
 def test_complex_observations_are_refused_and_not_cut() -> None:
     with pytest.raises(th.InputError, match="complex numbers; give real"):
         th.Data((np.ones((4, 1)) + 1j, np.ones(4)))
+
+
+@pytest.mark.filterwarnings("always")
+def test_numbers_that_a_standardised_part_has_too_are_in_the_tables_units():
+    dose = np.repeat([0.0, 5.0, 10.0], 20)  # 5 is standardised to 0
+    table = th.read_table({"dose": dose, "y": 3 * dose + 1}, target="y")
+    data = th.split(table, train=1.0, val=0, test=0)
+    result = th.fit(th.Task(th.models.Linear(1), data, optimizer="lbfgs", epochs=20))
+    with pytest.warns(th.Notice, match="taken in the table's own units"):
+        assert abs(result.predict(np.array([[0.0]]))[0] - 1) < 1e-3
+    assert abs(result.predict({"dose": [0.0]})[0] - 1) < 1e-3
+    own = 3 * dose[data.rows["train"]] + 1
+    np.testing.assert_allclose(result.predict(data.train.x), own, atol=1e-3)

@@ -183,3 +183,14 @@ def test_results_are_saved_as_one_file_and_pickled(tables, tmp_path: Path):
     assert len({id(m.predictor.source) for m in loaded}) == 1
     copy = pickle.loads(pickle.dumps(tables))
     assert np.array_equal(copy.predict(rows), tables.predict(rows))
+
+
+def test_members_that_nothing_tells_apart_are_said() -> None:
+    def same(seed: th.Seed = 0) -> th.Task:
+        return th.Task(th.models.Linear(1), th.Data((X, Y)), epochs=2)
+
+    results = th.fit_many(same, [{"seed": k} for k in range(3)])
+    with pytest.warns(th.Notice, match="all 3 members predict the same, .* show no spread. A seed"):
+        results.quantiles(X)
+    with pytest.warns(th.Notice, match="all 3 members have the same risks, .* show no spread"):
+        results.frame()

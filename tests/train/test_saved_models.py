@@ -187,9 +187,13 @@ def test_a_model_of_ones_own_class_needs_the_experiment(net, tmp_path):
         th.load(net[1])
     with pytest.raises(th.InputError, match="give the experiment that was fitted"):
         th.load(net[1], lambda scale, seed, kind, rate, widths: equinox_net())
+    with pytest.raises(
+        th.InputError, match=r"Net is a class; give a model of it, th.load\(path, Net"
+    ):
+        th.load(net[1], Net)
     result = th.fit(equinox_net)
     result.save(tmp_path / "e.theta")
-    for experiment in (equinox_net, equinox_net()):
+    for experiment in (equinox_net, equinox_net(), equinox_net().model):
         loaded = th.load(tmp_path / "e.theta", experiment)
         assert np.array_equal(loaded.predict(X), result.predict(X))
         assert isinstance(loaded.model, eqx.nn.MLP)

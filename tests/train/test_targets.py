@@ -369,6 +369,7 @@ def test_a_streamed_tables_classes_are_coded_in_its_spool(tmp_path) -> None:
 # --- rows -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.* rows are left out")
 @pytest.mark.parametrize("missing", ["refuse", "drop"])
 @pytest.mark.parametrize("kind", ["frame", "csv", "stream"])
 def test_a_refused_row_of_a_table_has_its_number_in_the_file(tmp_path, kind, missing) -> None:

@@ -98,3 +98,14 @@ def test_a_module_that_is_not_plain_gets_the_rewrite() -> None:
             th.from_lightning(wrong, DATA)
     with pytest.raises(th.InputError, match="takes loss from the module; leave loss out"):
         th.from_lightning(Regression(), DATA, loss="huber")
+
+
+@pytest.mark.parametrize("clock", ["batch_idx", "current_epoch", "global_step"])
+def test_a_loss_that_changes_with_time_is_refused(clock: str) -> None:
+    class Annealed(Regression):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            at = batch_idx if clock == "batch_idx" else getattr(self, clock)
+            return super().training_step(batch, batch_idx) * min(1.0, (at + 1) / 10)
+
+    with pytest.raises(th.InputError, match=f"changes with {clock}, which nothing counts"):
+        th.from_lightning(Annealed(), DATA, epochs=1)

@@ -5,6 +5,7 @@ The numbers are those of the list that the project was measured against.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -124,3 +125,16 @@ def test_9_every_observation_weighs_the_same_in_a_short_last_batch_too() -> None
     np.testing.assert_allclose(last.params["weight"][0], b, rtol=1e-12)
     np.testing.assert_allclose(last.params["bias"], [a], rtol=1e-10)
     assert result.epochs == 1
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(ignore_index=1),
+        functools.partial(nn.functional.cross_entropy, ignore_index=1),
+    ],
+)
+def test_a_loss_whose_mean_leaves_observations_out_is_refused(loss: Any) -> None:
+    labels = (Y > 0).astype("int64")
+    with pytest.raises(th.InputError, match="ignore_index=1 divides by the observations"):
+        th.fit(task(model=lambda: nn.Linear(2, 2), data=th.Data((X, labels)), loss=loss))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -19,6 +21,10 @@ def task(**more) -> th.Task:
     return th.Task(**{**parts, "optimizer": optax.sgd(0.1), "epochs": 2, **more})
 
 
+def lr_only(lr: float = 0.1) -> th.Task:
+    return task(optimizer=optax.sgd(lr))
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -29,6 +35,27 @@ def task(**more) -> th.Task:
         (lambda: parse_sweep({"method": "grid"}), "takes the text of a sweep file; got a dict"),
         (lambda: th.fit(3), "3 is not an experiment"),
         (lambda: th.fit_many("fit", [{}]), "'fit' is not an experiment"),
+        (
+            lambda: th.fit(lr_only, start=3),
+            r"'start'; the Task that lr_only\(\) returns has: th.Task",
+        ),
+        (lambda: th.fit(task(), start=3), r"Give start to the Task: th.Task\(..., start=...\)"),
+        (
+            lambda: th.fit(task(sampling=th.Shuffle(seed="a"), batch_size=9)),
+            "seed='a'; give an integer",
+        ),
+        (
+            lambda: th.split(draw(30), val=np.zeros(3)),
+            r"val=array\(.* give a fraction such as 0.15",
+        ),
+        (lambda: th.fit(task()).evaluate([1]), "takes the name of a part, .*; got a list"),
+        (
+            lambda: th.fit(task(model=th.freeze(th.models.Linear(2), 3))),
+            "where=3: give a path such",
+        ),
+        (lambda: th.log(True), r"log\(True\): give numbers by name"),
+        (lambda: th.split(draw(30), weights=3), "weights belong to the data: th.Observations"),
+        (lambda: th.folds(draw(30), n_splits=3), "did you mean 'k'"),
         (lambda: th.fit(dict), r"dict\(\) names no parameters; give a function of your own"),
         (lambda: th.fit(task(), resume=True), "resume=True goes on from a checkpoint; give check"),
         (lambda: task(penalty="l2"), r"penalty='l2' is not a function; give penalty\(params\)"),
@@ -49,6 +76,23 @@ def task(**more) -> th.Task:
 def test_an_argument_of_the_wrong_kind_is_named(call, said: str) -> None:
     with pytest.raises(InputError, match=said):
         call()
+
+
+def test_names_of_other_libraries_are_answered_by_those_of_this_one() -> None:
+    result = th.fit(task())
+    for name, said in {
+        "score": "result.metrics['test_r2']",
+        "test_risk": "it is result.risk['test']",
+        "predict_prob": "did you mean 'predict_proba'?",
+        "confg": "did you mean 'config'?",
+    }.items():
+        with pytest.raises(AttributeError, match=re.escape(f"has no attribute '{name}'; ")) as at:
+            getattr(result, name)
+        assert said in str(at.value)
+    assert not hasattr(result, "_repr_png_")
+    for name, said in {"KFold": "use th.folds(data, k)", "read_tabel": "'read_table'"}.items():
+        with pytest.raises(AttributeError, match=re.escape(said)):
+            getattr(th, name)
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,13 @@ from thetahat.analysis._best import (
     tied as tied,
 )
 from thetahat.analysis._failures import join_reasons as join_reasons
+from thetahat.analysis._fold_means import FoldMean as FoldMean, fold_means as fold_means
 from thetahat.analysis._groups import (
     FEW as FEW,
     QUANTILES as QUANTILES,
     Group as Group,
     Spread as Spread,
+    all_same as all_same,
     band_words as band_words,
     best_first as best_first,
     by_experiment as by_experiment,
@@ -50,6 +52,19 @@ from thetahat.analysis._groups import (
     spread_of as spread_of,
 )
 from thetahat.analysis._importance import Effect as Effect, caution as caution, effects as effects
+from thetahat.analysis._pareto import (
+    Front as Front,
+    FrontPoint as FrontPoint,
+    front_of as front_of,
+    pareto_front as pareto_front,
+)
+from thetahat.analysis._run_tables import (
+    TABLE_QUANTILES as TABLE_QUANTILES,
+    TableBands as TableBands,
+    TableSetting as TableSetting,
+    table_bands as table_bands,
+    table_settings as table_settings,
+)
 from thetahat.analysis._search_file import (
     SweepFile as SweepFile,
     Swept as Swept,
@@ -70,9 +85,13 @@ __all__ = [
     "FEW",
     "MARKS",
     "QUANTILES",
+    "TABLE_QUANTILES",
     "Band",
     "CellRule",
     "Effect",
+    "FoldMean",
+    "Front",
+    "FrontPoint",
     "Group",
     "Setting",
     "Spread",
@@ -80,7 +99,10 @@ __all__ = [
     "Study",
     "SweepFile",
     "Swept",
+    "TableBands",
+    "TableSetting",
     "again",
+    "all_same",
     "band_words",
     "best_first",
     "by_experiment",
@@ -92,6 +114,8 @@ __all__ = [
     "ending",
     "finite",
     "flat_config",
+    "fold_means",
+    "front_of",
     "group_by",
     "group_runs",
     "is_seed",
@@ -102,6 +126,7 @@ __all__ = [
     "members_of_bag",
     "names_of",
     "number",
+    "pareto_front",
     "place_of",
     "plain",
     "quantile",
@@ -118,6 +143,8 @@ __all__ = [
     "sign_of",
     "spread_of",
     "standings",
+    "table_bands",
+    "table_settings",
     "tied",
     "value_word",
 ]

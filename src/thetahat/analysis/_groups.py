@@ -104,6 +104,16 @@ class Group:
     experiment: str = ""
     """The experiment of the runs, if several are listed."""
 
+    @property
+    def same(self) -> bool:
+        """Whether several runs gave the same numbers, so that what is averaged out changes none."""
+        counts = [numbers["n"] for numbers in self.metrics.values()]
+        spreads = [
+            {value for name, value in numbers.items() if name != "n"}
+            for numbers in self.metrics.values()
+        ]
+        return bool(counts) and min(counts) > 1 and all(len(values) == 1 for values in spreads)
+
     def listing(self) -> dict[str, Any]:
         """Return it as for JSON."""
         shared = {"shared_order": True} if self.shared_order else {}
@@ -118,6 +128,12 @@ class Group:
             "contaminated": self.contaminated,
             **shared,
         }
+
+
+def all_same(groups: Sequence[Group]) -> bool:
+    """Tell whether runs of every group gave the same numbers: a band over them shows no spread."""
+    several = [group for group in groups if group.runs > 1]
+    return bool(several) and all(group.same for group in several)
 
 
 def best_first(groups: Sequence[Group], metric: str, sign: int, replicates: int = 1) -> list[Group]:
@@ -318,15 +334,17 @@ def make_group(
     """Summarise the runs of one setting."""
     ends = [ending(run, metric) for run in runs]
     done = [run for run, how in zip(runs, ends, strict=True) if how == "well"]
-    names = done[0].metrics if len(done) == 1 else {n: 0 for run in done for n in run.metrics}
-    metrics: dict[str, dict[str, float]] = {}
     labels = [*map(quantile_name, quantiles)]
-    for name in names:
+    # One run a setting is what most large sweeps have.
+    alone = done[0].metrics if len(done) == 1 else {}
+    metrics: dict[str, dict[str, float]] = {
+        name: {"n": 1, "median": one, **dict.fromkeys(labels, one)}
+        for name, value in alone.items()
+        if (one := finite(value)) is not None
+    }
+    for name in {n: 0 for run in done for n in run.metrics} if not alone else ():
         values = [v for run in done if (v := finite(run.metrics.get(name))) is not None]
-        if len(values) == 1:
-            [one] = values
-            metrics[name] = {"n": 1, "median": one, **dict.fromkeys(labels, one)}
-        elif values:
+        if values:
             values.sort()
             numbers: dict[str, float] = {"n": len(values), "median": _quantile(values, 0.5)}
             for label, q in zip(labels, quantiles, strict=True):

@@ -142,7 +142,8 @@ def caution(sweep: SweepRow, file: SweepFile) -> str:
     """
     from thetahat.search import BLIND
 
-    if file.method == "bayes" and (sweep.plan.get("sampler") or "tpe") not in BLIND:
+    learns = file.method in ("bayes", "custom")
+    if learns and (sweep.plan.get("sampler") or "tpe") not in BLIND:
         return FOLLOWS
     if file.method == "grid" and file.stops and not sweep.plan.get("shuffle"):
         return IN_ORDER

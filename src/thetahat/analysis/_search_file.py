@@ -32,6 +32,8 @@ class SweepFile:
     method: str = ""
     metric: str | None = None
     goal: str = "minimize"
+    objectives: tuple[tuple[str, str], ...] = ()
+    """Names and goals, where the file has several metrics; the first is ``metric``."""
     parameters: tuple[Swept, ...] = ()
     description: str = ""
     program: str = ""
@@ -45,13 +47,16 @@ def read_file(spec: Mapping[str, Any]) -> SweepFile:
     >>> read_file({"method": "grid", "parameters": {"lr": {"values": [0.1, 0.2]}}}).method
     'grid'
     """
-    metric = spec.get("metric")
+    several = spec.get("metrics")
+    several = several if isinstance(several, (list, tuple)) else ()
+    metric = spec.get("metric") or next(iter(several), None)
     metric = metric if isinstance(metric, Mapping) else {}
     goal = str(metric.get("goal", "minimize"))
     return SweepFile(
         method=str(spec.get("method", "")),
         metric=str(metric["name"]) if metric.get("name") is not None else None,
         goal="maximize" if goal == "maximize" else "minimize",
+        objectives=tuple((str(one["name"]), str(one.get("goal", "minimize"))) for one in several),
         parameters=tuple(_parameters(spec.get("parameters"))),
         description=str(spec.get("description") or ""),
         program=str(spec.get("program") or ""),

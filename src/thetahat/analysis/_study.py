@@ -29,6 +29,7 @@ from thetahat.analysis._groups import (
     spread_of,
 )
 from thetahat.analysis._importance import Effect, caution, effects
+from thetahat.analysis._pareto import pareto_front
 from thetahat.analysis._search_file import SweepFile, read_file
 from thetahat.core.errors import ConfigError, did_you_mean
 
@@ -42,6 +43,7 @@ MARKS = {
     "u": "some of its runs did not finish: not over, cancelled, interrupted, or nothing moved",
     "e": "stopped early by the search: its number is of fewer epochs than others have",
     "o": "seeds share the order of batches, so its band is too narrow",
+    "i": "its runs gave identical numbers: the seed changes nothing, so its band shows no spread",
 }
 """Letters beside a number, and their meaning."""
 _NO_METRICS = ("epoch", "step", "seconds", "_step", "_runtime", "_timestamp")
@@ -157,12 +159,25 @@ class Setting:
         letters += "f" if self.group.failed else ""
         letters += "u" if self.group.unfinished else ""
         letters += "e" if self.stopped else ""
-        return letters + ("o" if self.group.shared_order else "")
+        letters += "o" if self.group.shared_order else ""
+        return letters + ("i" if self.group.same else "")
 
     @property
     def name(self) -> str:
         """The setting in words."""
         return ", ".join(f"{name}={value_word(value)}" for name, value in self.varying.items())
+
+
+@dataclass(frozen=True)
+class StudyFront:
+    """The settings of a sweep with several objectives."""
+
+    objectives: Sequence[tuple[str, str]]
+    """Names and goals."""
+    points: Sequence[tuple[Setting, Sequence[float]]]
+    """Settings with their median of each objective."""
+    best: Sequence[Setting]
+    """Those that no other improves on, from the best of the first objective."""
 
 
 @dataclass(frozen=True)
@@ -306,6 +321,23 @@ class Study:
         columns = {name: self.column(name) for name in self.parameters}
         varying = {k: v for k, v in columns.items() if any(str(one) != str(v[0]) for one in v)}
         return effects(varying, self.values, self.sign, blind=not self.caution)
+
+    @cached_property
+    def front(self) -> StudyFront | None:
+        """The Pareto front of its settings that are shown; None where it has one objective."""
+        if not self.file.objectives:
+            return None
+        names = [name for name, _ in self.file.objectives]
+        points = []
+        for setting in self.settings:
+            known = [setting.group.metrics.get(name) for name in names]
+            whole = [one["median"] for one in known if one is not None]
+            small = any(one is None or self.rule.hides(int(one["n"])) for one in known)
+            if self.settled(setting) and not (small or setting.hidden):
+                points.append((setting, whole))
+        signs = [-1 if goal == "maximize" else 1 for _, goal in self.file.objectives]
+        best = pareto_front([values for _, values in points], signs)
+        return StudyFront(self.file.objectives, points, [points[i][0] for i in best])
 
     @property
     def caution(self) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.causal._nuisance import column_of_numbers, matrix_of_numbers
+from thetahat.causal._nuisance import NOTHING_LEFT, column_of_numbers, matrix_of_numbers
 from thetahat.core import ConfigError, DataError
-from thetahat.data import read_table
+from thetahat.data import check_order, read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,7 @@ def columns_of(y: Any, d: Any, x: Any, z: Any, groups: Any, weights: Any, table:
             )
         if x is None:
             raise ConfigError("x is missing; give the controls, (n, d)")
+        check_order({"y": y, "x": x, **given})
         names = {k: str(getattr(v, "name", None) or k) for k, v in given.items()}
         outcome, matrix = column_of_numbers("y", y), matrix_of_numbers("x", x)
         if len(matrix) != len(outcome):
@@ -93,13 +94,31 @@ def _checked(
     d = column_of_numbers(names["d"], given["d"], n)
     z = None if given["z"] is None else column_of_numbers(names["z"], given["z"], n)
     for name, values in (("y", y), ("d", d), ("z", z)):
-        if values is not None and np.ptp(values) == 0:
+        if values is None:
+            continue
+        if np.ptp(values) == 0:
             raise DataError(
                 f"{names[name]} is {values[0]:g} in every row; its effect cannot be estimated"
                 if name == "d"
                 else f"{names[name]} is {values[0]:g} in every row; give one that varies"
             )
+        if (copy := _copy_in(x, values)) is not None:
+            raise DataError(
+                f"the control {controls[copy]} is a copy of {names[name]}, in its own or in"
+                " other units; leave it out of x"
+            )
     groups = given["groups"]
     if groups is not None and np.shape(groups) != (n,):
         raise DataError(f"groups has shape {np.shape(groups)}; give one per row, ({n},)")
     return Columns(y, d, x, z, groups, given["weights"], names, tuple(map(str, controls)))
+
+
+def _copy_in(x: np.ndarray, values: np.ndarray) -> int | None:
+    """The column of x that is a linear function of the values, if there is one."""
+    centred = values - values.mean()
+    for k, column in enumerate(x.T):
+        other = column - column.mean()
+        scale = (other @ other) * (centred @ centred)
+        if scale > 0 and (other @ centred) ** 2 >= (1 - NOTHING_LEFT**0.5) * scale:
+            return k
+    return None

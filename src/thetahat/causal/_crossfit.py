@@ -14,6 +14,7 @@ from thetahat.causal._folds import Pair, repeated_folds
 from thetahat.causal._nuisance import (
     Nuisance,
     check_learner,
+    classifies_numbers,
     column_of_numbers,
     experiment_of,
     is_binary,
@@ -25,6 +26,7 @@ from thetahat.core import ConfigError, DataError
 from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card
 from thetahat.core.numbers import whole
+from thetahat.data import check_order
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -146,9 +148,10 @@ def crossfit(
     >>> crossfit(Mean(), np.ones((6, 1)), np.arange(6.0), folds=3, repetitions=2)
     CrossFit(y: 6 rows, 2 repetitions of 3 folds, Mean, out of fold R2 -0.7143)
     """
-    x = matrix_of_numbers("X", X)
     several = isinstance(y, Mapping)
     targets = {str(k): v for k, v in y.items()} if several else {"y": y}
+    check_order({"X": X, **targets, "groups": groups, "stratify": stratify, "weights": weights})
+    x = matrix_of_numbers("X", X)
     if not targets:
         raise ConfigError("y is an empty mapping; give at least one target")
     nuisances = []
@@ -204,16 +207,17 @@ def fit_nuisances(
     made: dict[str, tuple[np.ndarray, int]] = {}
     waiting = []
     for nuisance in nuisances:
+        if classifies_numbers(nuisance):
+            raise ConfigError(
+                f"nuisance {nuisance.name!r}: {type(nuisance.learner).__name__} predicts labels,"
+                " and a mean is needed; give a regressor, or, if the target is 0 or 1, a classifier"
+                " with predict_proba"
+            )
         if experiment_of(nuisance.learner) is None:
             made[nuisance.name] = fit_folds(nuisance, x, plan.samples, plan.weights), 0
         elif _constant(nuisance, plan):
             only = nuisance.target[nuisance.counted][0]
             made[nuisance.name] = np.full((len(x), len(plan.samples)), only), 0
-        elif hasattr(nuisance.learner, "predict_proba") and not nuisance.binary:
-            raise ConfigError(
-                f"nuisance {nuisance.name!r}: {type(nuisance.learner).__name__} predicts whether a"
-                " target is 0 or 1, and this one has other values; give a regressor"
-            )
         else:
             waiting.append(nuisance)
     while waiting:

@@ -15,7 +15,13 @@ from thetahat.causal._crossfit import CrossFit, fit_nuisances, plan_of
 from thetahat.causal._effect import CausalEffect, Trimmed
 from thetahat.causal._folds import repeated_folds
 from thetahat.causal._net import net
-from thetahat.causal._nuisance import Nuisance, check_learner, is_binary, is_experiment
+from thetahat.causal._nuisance import (
+    NOTHING_LEFT,
+    Nuisance,
+    check_learner,
+    is_binary,
+    is_experiment,
+)
 from thetahat.causal._peers import PEERS, has_sklearn, peer
 from thetahat.causal._scores import (
     MODELS,
@@ -227,6 +233,11 @@ class _Run:
             target = getattr(self.columns, what)
             where = None if among is None else getattr(self.columns, among[0]) == among[1]
             chances = bool((found >= 0).all() and (found <= 1).all()) and is_binary(target)
+            if name == self.model.chance and not chances:
+                raise DataError(
+                    f"predictions of {name!r} lie between {found.min():.3g} and {found.max():.3g};"
+                    " give probabilities, from 0 to 1"
+                )
             made[name] = CrossFit(
                 name, found, target, self.plan.samples, "given", chances, 0,
                 self.plan.weights, where,
@@ -249,6 +260,9 @@ class _Run:
         n = len(self.columns.y)
         shares = np.full(n, 1 / n) if weights is None else weights / weights.sum()
         sample = Sample(self.columns.y, self.columns.d, self.columns.z, shares)
+        if self.name == "plr":
+            for which, what in (("y", "l"), ("d", "m")):
+                _check_left(self.columns.names[which], sample, which, made[what].predictions)
         predicted, trimmed = self._trimmed({k: v.predictions for k, v in made.items()})
         found = estimates(self.model, sample, predicted, self.effect)
         if not np.isfinite(found.theta).all():
@@ -290,6 +304,17 @@ class _Run:
             )
         kept = np.clip(p, self.trim, 1 - self.trim)
         return {**made, which: kept}, Trimmed(self.trim, below, above)
+
+
+def _check_left(name: str, sample: Sample, which: str, predicted: np.ndarray) -> None:
+    """Refuse an outcome or a treatment of which the controls leave rounding errors only."""
+    values = getattr(sample, which)
+    spread = sample.weights @ (values - sample.weights @ values) ** 2
+    if (sample.weights @ (values[:, None] - predicted) ** 2 <= NOTHING_LEFT * spread).any():
+        raise DataError(
+            f"the controls determine {name} up to rounding, so that nothing of it is left to"
+            " estimate from; leave out the control that is a copy or a part of it"
+        )
 
 
 def _base(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import NormalDist
@@ -72,7 +73,7 @@ class CausalEffect:
     @property
     def p_value(self) -> float:
         """Of theta = 0, two-sided."""
-        return 2 * NormalDist().cdf(-abs(self.theta / self.se))
+        return math.erfc(abs(self.theta / self.se) / math.sqrt(2))
 
     def sensitivity(
         self,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from thetahat.core import ConfigError, DataError
+from thetahat.data import unmasked
+
+NOTHING_LEFT = 1e-20
+"""A share of a variance that rounding errors of double precision have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +72,23 @@ def check_learner(name: str, learner: Any) -> None:
         )
 
 
+def classifies_numbers(nuisance: Nuisance) -> bool:
+    """Whether a learner would predict labels where a mean is needed."""
+    if nuisance.binary or is_experiment(nuisance.learner) or np.ptp(nuisance.target) == 0:
+        return False
+    if hasattr(nuisance.learner, "predict_proba"):
+        return True
+    if not hasattr(nuisance.learner, "__sklearn_tags__"):
+        return False
+    return bool(sys.modules["sklearn.base"].is_classifier(nuisance.learner))
+
+
 def column_of_numbers(name: str, values: Any, n: int | None = None) -> np.ndarray:
     """Read one number per row.
 
     Raises:  DataError: another shape, text, missing values.
     """
-    array = np.asarray(values)
+    array = unmasked(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 or (n is not None and len(array) != n):
@@ -86,7 +102,7 @@ def matrix_of_numbers(name: str, values: Any) -> np.ndarray:
 
     Raises:  DataError: another shape, text, missing values.
     """
-    array = np.asarray(values)
+    array = unmasked(values)
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or not array.size:

@@ -30,6 +30,7 @@ COMMANDS = {
     "export": "write runs, histories and tables as CSV, Parquet or W&B's files",
     "runs": "list runs",
     "show": "show one run",
+    "table": "print the tables that runs left, as quantiles over seeds",
     "ui": "look at sweeps and runs in a browser",
     "report": "write one file about a sweep or run, for co-authors",
     "resume": "continue an interrupted run",

@@ -20,6 +20,7 @@ from thetahat.cli._flags import stored_value
 from thetahat.cli.terminal._fit_progress import progress_bar
 from thetahat.cli.terminal._output import store_flag
 from thetahat.core import ConfigError, Event, InputError, Notice, Started, Status, StoreError, Task
+from thetahat.core.errors import why_failed
 from thetahat.core.filelock import held
 from thetahat.core.run import Ended, Logged
 
@@ -357,7 +358,7 @@ class _StoreKeeper:
         """Keep runs that failed before they could start; the engine ends those that did."""
         if self._started:
             return
-        reason = f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0]
+        reason = why_failed(error)
         try:
             for config in configs:
                 shown = {name: stored_value(value) for name, value in config.items()}

@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.elsewhere import argument_hint
+from thetahat.core.errors import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,7 +44,7 @@ def _named(function: Any, name: str) -> Any:
     def checked(*args: Any, **given: Any) -> Any:
         if not names.issuperset(given):
             unknown = next(word for word in given if word not in names)
-            hint = did_you_mean(unknown, known)
+            hint = argument_hint(unknown, known, name)
             raise UnknownArgument(f"{name}() has no argument {unknown!r}{hint}")
         try:
             return function(*args, **given)

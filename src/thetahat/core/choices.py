@@ -17,6 +17,8 @@ SAMPLERS = ("grid", "tpe", "gp", "cmaes", "qmc", "random")
 """Samplers in the order of the help; their functions are in ``search``."""
 OTHER_SAMPLERS = tuple(name for name in SAMPLERS if name != "grid")
 """Samplers that ``--sampler`` can choose; ``method: grid`` chooses the grid."""
+STUDY_SAMPLERS = ("tpe", "nsga2", "nsga3", "gp", "cmaes", "qmc", "random")
+"""Samplers of Optuna that ``--sampler`` can choose for ``method: custom``."""
 
 
 def listed_names(names: Mapping[str, str]) -> str:

@@ -15,9 +15,11 @@ ThetahatError                  exit code 1
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import sysconfig
+import traceback
 import warnings
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -94,12 +96,38 @@ class Notice(UserWarning):
 
 def notify(text: str) -> None:
     """Warn with a Notice at the line of the user's program, in no library and no file of ours."""
-    paths = sysconfig.get_paths()
-    ours = (os.path.dirname(os.path.dirname(__file__)), paths["stdlib"], paths["purelib"], "<")
     frame, level = sys._getframe(1), 2
-    while frame is not None and frame.f_code.co_filename.startswith(ours):
+    while frame is not None and frame.f_code.co_filename.startswith((*_not_the_users(), "<")):
         frame, level = frame.f_back, level + 1
     warnings.warn(text, Notice, stacklevel=2 if frame is None else level)
+
+
+def why_failed(error: BaseException) -> str:
+    """Say in one line what an exception is, and in which line of the user's program it came up.
+
+    >>> why_failed(KeyError("z"))
+    "KeyError: 'z'"
+    """
+    said = f"{type(error).__name__}: {error}".strip().partition("\n")[0].rstrip(": ")
+    others = _not_the_users()
+    frames = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith(others)
+    ]
+    if not frames or isinstance(error, SystemExit):
+        return said
+    file, line = frames[-1]
+    cell = file.startswith("<") or "ipykernel" in file
+    return f"{said} ({'' if cell else f'{os.path.basename(file)}, '}line {line})"
+
+
+@functools.cache
+def _not_the_users() -> tuple[str, ...]:
+    """Return where the files of thetahat, of Python and of libraries begin."""
+    paths = sysconfig.get_paths()
+    ours = os.path.dirname(os.path.dirname(__file__))
+    return (ours, paths["stdlib"], paths["purelib"], "<frozen", "<__array_function__")
 
 
 def check_choice(
@@ -111,8 +139,8 @@ def check_choice(
     >>> check_choice("sampling", "full", ("shuffle", "full"))
     """
     known = list(known)
-    if value not in known:
-        raise error(f"{name}={value!r} is unknown{did_you_mean(str(value), known)}")
+    if not isinstance(value, str) or value not in known:
+        raise error(f"{name}={value!r:.80} is unknown{did_you_mean(str(value), known)}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -128,7 +156,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = [k for k in known if len(plain) > 2 and k.startswith(plain)]
     near = near or get_close_matches(plain, known, n=1, cutoff=0.5)
     if not near:
-        near = [k for k in known if plain.lower() in k.lower() or _initials(word, k)]
+        near = [k for k in known if plain and (plain.lower() in k.lower() or _initials(word, k))]
     if near:
         return f"; did you mean {near[0]!r}?"
     return f"; known: {', '.join(known)}" if known else ""

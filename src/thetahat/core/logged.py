@@ -6,8 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from thetahat.core.errors import ConfigError
+from thetahat.core.errors import ConfigError, why_failed
 from thetahat.core.run import Status
+
+
+def check_names(metrics: Any) -> None:
+    """Refuse what is no mapping from names to numbers."""
+    if not isinstance(metrics, Mapping):
+        raise ConfigError(f"log({metrics!r:.80}): give numbers by name, such as {{'loss': 0.5}}")
 
 
 def checked_row(
@@ -17,6 +23,7 @@ def checked_row(
 
     Raises:  ConfigError: a value that is not a number.
     """
+    check_names(metrics)
     if step is None:
         step = metrics.get("step")
     row = {key: _number(key, value) for key, value in metrics.items() if key != "step"}
@@ -29,7 +36,7 @@ def ending_of(error: BaseException | None) -> tuple[Status, str]:
         return Status.FINISHED, ""
     if isinstance(error, KeyboardInterrupt):
         return Status.INTERRUPTED, "Ctrl-C"
-    return Status.FAILED, f"{type(error).__name__}: {error}".rstrip(": ")
+    return Status.FAILED, why_failed(error)
 
 
 def checked_ending(status: Status | str) -> Status:

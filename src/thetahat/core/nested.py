@@ -14,7 +14,7 @@ from typing import Any
 from thetahat.core.annotations import arms, bare
 from thetahat.core.errors import ConfigError, did_you_mean
 
-_PLAIN = (int, float, str, bool, type(None))
+_PLAIN = frozenset({int, float, str, bool, type(None)})
 
 
 def flat_config(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
@@ -23,6 +23,8 @@ def flat_config(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     >>> flat_config({"lr": 0.1, "net": {"width": 8, "act": {"name": "relu"}}})
     {'lr': 0.1, 'net.width': 8, 'net.act.name': 'relu'}
     """
+    if not above and _PLAIN.issuperset(map(type, config.values())):
+        return dict(config)
     flat: dict[str, Any] = {}
     for name, value in config.items():
         if type(value) not in _PLAIN and isinstance(value, Mapping) and value:

@@ -73,4 +73,4 @@ def number(
 
 
 def _given(name: str, value: Any, of: str) -> str:
-    return f"{of}({name}={value!r})" if of else f"{name}={value!r}"
+    return f"{of}({name}={value!r:.80})" if of else f"{name}={value!r:.80}"

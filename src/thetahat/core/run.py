@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from thetahat.core.packed_table import PackedTable
 
 
 class Status(StrEnum):
@@ -32,15 +35,14 @@ class Status(StrEnum):
         """Whether the run has ended (an interrupted run can be resumed)."""
         return self not in (Status.QUEUED, Status.RUNNING)
 
-    @property
-    def well(self) -> bool:
-        """Whether the run ended as it was meant to: only such a run's numbers count."""
-        return self in (Status.FINISHED, Status.STOPPED)
+    well: bool
+    """Whether the run ended as it was meant to: only such a run's numbers count."""
+    failed: bool
+    """Whether the run failed or diverged."""
 
-    @property
-    def failed(self) -> bool:
-        """Whether the run failed or diverged."""
-        return self in (Status.FAILED, Status.DIVERGED)
+    def __init__(self, word: str) -> None:
+        self.well = word in ("finished", "stopped")
+        self.failed = word in ("failed", "diverged")
 
     @property
     def unfinished(self) -> bool:
@@ -106,6 +108,8 @@ class Ended:
     """Id of the run, in a sweep."""
     name: str = ""
     """Name of the run, once the store has given it one."""
+    tables: Mapping[str, PackedTable] = field(default_factory=dict)
+    """The tables of its Task at the best state, packed."""
 
 
 Event = Started | Logged | Ended

@@ -19,6 +19,20 @@ from thetahat.core.annotations import bare
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.nested import fields_of, nest, revived
 from thetahat.core.numbers import is_number
+from thetahat.core.task import Task
+
+
+def refuse_parameters(call: str, given: Mapping[str, Any]) -> None:
+    """Refuse parameters beside a Task that is given as it is.
+
+    Raises:  ConfigError: which, and where they belong.
+    """
+    if not given:
+        return
+    own = [name for name in given if name in Task.__dataclass_fields__]
+    fix = f"Give {own[0]} to the Task: th.Task(..., {own[0]}=...)" if own else ""
+    fix = fix or f"Give the function that builds the task instead: {call}(experiment, ...)"
+    raise ConfigError(f"{call}(task) takes no parameters; got {', '.join(given)}. {fix}")
 
 
 @dataclass(frozen=True)
@@ -109,6 +123,8 @@ class Signature:
         for name in given:
             if name not in self.parameters:
                 hint = did_you_mean(name, self.parameters)
+                if not hint.startswith("; did") and name in Task.__dataclass_fields__:
+                    hint = f"; the Task that {self.name}() returns has: th.Task(..., {name}=...)"
                 raise ConfigError(f"{self.name}() has no parameter {name!r}{hint}")
         missing = [p.name for p in self.parameters.values() if p.required and p.name not in given]
         if missing:

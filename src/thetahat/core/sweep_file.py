@@ -31,16 +31,28 @@ def plain_file(root: YamlNode) -> dict[str, Any]:
         name: _letters(node) if name in TEXTS else node.value for name, node in root.inside.items()
     }
     command, metric = root.inside.get("command"), root.inside.get("metric")
+    metrics, scheduler = root.inside.get("metrics"), root.inside.get("scheduler")
     if command is not None and command.kind == "list":
         # W&B's agent passes words on by Python's str.
         plain["command"] = [str(_letters(word)) for word in command.inside.values()]
     if metric is not None and metric.kind == "mapping":
-        plain["metric"] = {**metric.value}
-        if "name" in metric.inside:
-            plain["metric"]["name"] = _letters(metric.inside["name"])
-        if metric.value.get("impute_while_running") is False:
-            plain["metric"]["impute_while_running"] = "false"
+        plain["metric"] = _metric(metric)
+    if metrics is not None and metrics.kind == "list":
+        plain["metrics"] = [
+            _metric(one) if one.kind == "mapping" else one.value for one in metrics.inside.values()
+        ]
+    if scheduler is not None and scheduler.kind == "mapping":
+        plain["scheduler"] = {name: _letters(node) for name, node in scheduler.inside.items()}
     return plain
+
+
+def _metric(node: YamlNode) -> dict[str, Any]:
+    found = {**node.value}
+    if "name" in node.inside:
+        found["name"] = _letters(node.inside["name"])
+    if found.get("impute_while_running") is False:
+        found["impute_while_running"] = "false"
+    return found
 
 
 def _letters(node: YamlNode) -> Any:

@@ -22,6 +22,7 @@ from thetahat.core.metric import (
     unknown_direction,
 )
 from thetahat.core.numbers import whole
+from thetahat.core.packed_table import checked_name
 from thetahat.core.start import as_start
 
 SAMPLINGS = ("shuffle", "replacement", "sequential", "full")
@@ -63,6 +64,8 @@ class Task:
         start: fitted parameters that this fit starts from: a Result, ``th.load(path)`` or the path
             of a saved model; None draws initial parameters.
         backend: what trains a PyTorch module: "jax", "torch", or "auto" for either.
+        tables: name to ``f(h)``, which returns columns of equal length by name; evaluated once, at
+            the best state, such as a policy on a grid.
     Raises:  ConfigError: a field outside its range.
     """
 
@@ -82,6 +85,7 @@ class Task:
     dtype: str = "float32"
     start: Any = None
     backend: str = "auto"
+    tables: Mapping[str, Callable[[Any], Mapping[str, Any]]] = field(default_factory=dict)
     diagnostics: InitVar[Any] = None
     """Old name of ``metrics``; refused."""
 
@@ -115,6 +119,7 @@ class Task:
             raise ConfigError(f"dtype={self.dtype!r}; give 'float32' or 'float64'")
         check_choice("backend", self.backend, BACKENDS)
         object.__setattr__(self, "start", as_start(self.start))
+        object.__setattr__(self, "tables", _checked_tables(self.tables))
         metrics = read_metrics(self.metrics)
         object.__setattr__(self, "metrics", metrics)
         _check_best_by(self.best_by, metrics)
@@ -131,6 +136,7 @@ class Task:
             "loss": _word(self.loss),
             "penalty": _word(self.penalty),
             "metrics": ", ".join(self.metrics),
+            "tables": ", ".join(self.tables),
             "optimizer": _word(self.optimizer),
             "epochs": self.epochs,
             "batch": batch,
@@ -172,6 +178,17 @@ def _check_best_by(best_by: Any, metrics: Mapping[str, Metric]) -> None:
         )
     if known[best_by] is None:
         raise ConfigError(f"best_by names {unknown_direction(metrics, best_by)}")
+
+
+def _checked_tables(given: Any) -> dict[str, Callable[[Any], Mapping[str, Any]]]:
+    """Return the functions of tables by name."""
+    tables = {} if given is None else given
+    if not isinstance(tables, Mapping) or not all(map(callable, tables.values())):
+        raise ConfigError(
+            f"tables={given!r:.80} does not map names to functions; give {{'policy': f}}, where"
+            " f(h) returns columns by name"
+        )
+    return {checked_name("Task(tables=)", name): f for name, f in tables.items()}
 
 
 def _word(value: Any) -> str:

@@ -197,15 +197,19 @@ def decoded(content: bytes) -> str:
 _SAVE = "save the file as UTF-8 (every editor has that under «save with encoding»)"
 
 
-def read_tree(text: str, *, strict: bool = False) -> tuple[YamlNode, list[tuple[YamlNode, int]]]:
-    """Read a file as a tree; also return repeated keys with the line of their first position.
+Repeated = tuple[YamlNode, int, bool]
+"""A key that stands in a mapping again: the line of the first, and whether the values are equal."""
+
+
+def read_tree(text: str, *, strict: bool = False) -> tuple[YamlNode, list[Repeated]]:
+    """Read a file as a tree; also return repeated keys with the line of the first.
 
     Raises:  Unreadable: an error of YAML's grammar, or too many values.
     """
     root = _parsed(text)
     if root is None:
         raise Unreadable(1, "the file is empty; it needs at least method and parameters")
-    repeated: list[tuple[YamlNode, int]] = []
+    repeated: list[Repeated] = []
     return _placed(root, root.line, "", repeated, strict), repeated
 
 
@@ -344,7 +348,7 @@ def _placed(
     node: _Node,
     line: int,
     key: str,
-    repeated: list[tuple[YamlNode, int]],
+    repeated: list[Repeated],
     strict: bool,
     name_kind: str = "text",
 ) -> YamlNode:
@@ -364,7 +368,7 @@ def _placed(
 
 
 def _pairs(
-    node: _Node, key: str, repeated: list[tuple[YamlNode, int]], strict: bool
+    node: _Node, key: str, repeated: list[Repeated], strict: bool
 ) -> list[tuple[str, str, int, _Node]]:
     """List (name, kind of the name, line, value) of a mapping, merged ones (<<) last."""
     own: dict[str, tuple[str, str, int, _Node]] = {}
@@ -379,7 +383,9 @@ def _pairs(
         if not name and name_node.plain:
             raise Unreadable(line, "a colon with no key before it; write key: value")
         if name in own:
-            repeated.append((YamlNode(None, "null", line, _joined(key, name)), own[name][2]))
+            first = own[name]
+            same = _same(first[3], value, strict)
+            repeated.append((YamlNode(None, "null", line, _joined(key, name)), first[2], same))
         own[name] = (name, _word(name_node, line, strict)[1], line, value)
     for other in merged:
         if other.shape != "mapping":
@@ -387,6 +393,12 @@ def _pairs(
         for pair in _pairs(other, key, [], strict):
             own.setdefault(pair[0], pair)
     return list(own.values())
+
+
+def _same(one: _Node, other: _Node, strict: bool) -> bool:
+    """Check that two nodes have the same value, and of the same type: 1 is not 1.0."""
+    values = [_placed(node, node.line, "", [], strict).value for node in (one, other)]
+    return repr(values[0]) == repr(values[1])
 
 
 def _word(node: _Node, line: int, strict: bool) -> tuple[Any, str, str]:

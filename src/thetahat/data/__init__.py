@@ -1,7 +1,11 @@
 """Observations, splits, orders, batches, simulated draws and tables."""
 
 from thetahat.data import dgp as dgp
-from thetahat.data._cache import cache_folder as cache_folder, use_cache as use_cache
+from thetahat.data._cache import (
+    cache_folder as cache_folder,
+    jax_setting as jax_setting,
+    use_cache as use_cache,
+)
 from thetahat.data._cells import cells_of as cells_of
 from thetahat.data._classes import (
     Classes as Classes,
@@ -30,6 +34,7 @@ from thetahat.data._rotation import (
     rotated as rotated,
     rotated_rows as rotated_rows,
 )
+from thetahat.data._row_order import check_order as check_order, unmasked as unmasked
 from thetahat.data._rows import (
     Rows as Rows,
     blocks as blocks,
@@ -73,6 +78,7 @@ __all__ = [
     "cache_folder",
     "cells_of",
     "check_levels",
+    "check_order",
     "check_same_classes",
     "content_hash",
     "dgp",
@@ -84,6 +90,7 @@ __all__ = [
     "in_units_of",
     "is_concrete",
     "is_streamed",
+    "jax_setting",
     "joined",
     "listed",
     "n_observations",
@@ -103,6 +110,7 @@ __all__ = [
     "table_columns",
     "table_names",
     "to_stored",
+    "unmasked",
     "use_cache",
     "weights_of",
     "with_y",

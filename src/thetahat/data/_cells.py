@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numbers
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -27,11 +29,13 @@ class Cells:
 
     Args:    na_values: text and numbers that stand for a missing value, beside ``NO_VALUE``.
              thousands: between groups of three digits, or None.   decimal: before the fraction.
+             not_missing: words of ``NO_VALUE`` that are labels in columns of text.
     """
 
     na_values: tuple[str | float, ...] = ()
     thousands: str | None = None
     decimal: str = "."
+    not_missing: tuple[str, ...] = ()
 
     @property
     def no_value(self) -> list[str]:
@@ -54,13 +58,27 @@ class Cells:
         values = [None if isinstance(v, str) and v.strip() in marks else v for v in old]
         made = np.empty(len(values), object)
         made[:] = values
-        column = replace(column, values=made)
+        column = self.with_labels(replace(column, values=made), old)
         if column.kind == "text" and (not self.plain or values != old):
             floats = [None if v is None else self.number(v) for v in values]
             if all(f is not None or v is None for f, v in zip(floats, values, strict=True)):
                 column = from_objects(column.name, floats)
                 return replace(column, values=self._without_codes(column.values))
         return column
+
+    def with_labels(self, column: TableColumn, cells: Sequence[Any]) -> TableColumn:
+        """Return text with the labels that were read as missing, and other such words counted.
+
+        Args:    cells: (n,), the text of the column as it was written.
+        """
+        gone = np.flatnonzero(column.gone()).tolist() if column.kind == "text" else []
+        kept = {i: cells[i] for i in gone if cells[i] in self.not_missing}
+        words = Counter(cells[i] for i in gone if cells[i] in NO_VALUE[1:] and i not in kept)
+        if kept:
+            values = column.values.copy()
+            values[list(kept)] = list(kept.values())
+            column = replace(column, values=values)
+        return replace(column, words={**column.words, **words}) if words else column
 
     def number(self, text: str) -> float | None:
         """Return the number of a cell, or None."""
@@ -89,10 +107,11 @@ def cells_of(
     na_values: Sequence[str | float] | str | float | None,
     thousands: str | None,
     decimal: str,
+    not_missing: Sequence[str] | str | None = None,
 ) -> Cells:
     """Check how cells are written.
 
-    Raises:  ConfigError: marks that are not one character, or clash.
+    Raises:  ConfigError: marks that are not one character, or clash; words that are no labels.
     """
     if na_values is None:
         marks: tuple[str | float, ...] = ()
@@ -110,7 +129,15 @@ def cells_of(
     if thousands == decimal:
         other = "," if thousands == "." else "."
         raise ConfigError(f"thousands and decimal are both {decimal!r}; give decimal={other!r}")
-    return Cells(marks, thousands, decimal)
+    labels = (not_missing,) if isinstance(not_missing, str) else not_missing or ()
+    words = NO_VALUE[1:]
+    if not isinstance(labels, list | tuple) or any(v not in words or v in marks for v in labels):
+        raise ConfigError(
+            f"not_missing={not_missing!r}; give words that are labels although they mean a missing"
+            f" value elsewhere, and are not in na_values: some of {', '.join(words)}"
+        )
+    labels = tuple(labels)
+    return Cells(marks, thousands, decimal, labels)
 
 
 def as_number(text: str) -> float | None:

@@ -68,6 +68,7 @@ class ColumnFacts:
     levels: set[Any] = field(default_factory=set)
     dtype: str | None = None
     order: tuple[Any, ...] | None = None
+    words: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -89,9 +90,13 @@ def plan(
     target_scale: bool | None,
     categorical: Sequence[str] | str | None,
     ignore: Sequence[str] | str | None = None,
+    index: Sequence[str] = (),
 ) -> TablePlan:
-    """Assign roles to the columns, or raise a DataError that names the wrong name."""
-    names = list(names)
+    """Assign roles to the columns, or raise a DataError that names the wrong name.
+
+    Args:    index: levels of a frame's index, which are no features unless they are listed.
+    """
+    names = [*names, *index]
     for name in _repeated([name for name in names if name not in NAMELESS]):
         raise DataError(f"the table has two columns {name!r}; rename one")
     names = dict.fromkeys(names)  # ordered, and quick to search
@@ -102,7 +107,13 @@ def plan(
         )
     _known_roles(names, targets, weights, ignored)
     if features is None:
-        features = _other_columns(names, {*targets, weights, *ignored})
+        taken = {*targets, weights, *ignored}
+        features = _other_columns(names, {*taken, *index})
+        if left := [name for name in index if name not in taken]:
+            notify(
+                f"the index of the frame ({', '.join(map(repr, left))}) is not taken as a feature;"
+                f" to use it, list it in features; if it is an id, give ignore={left!r}"
+            )
     features = _several(features, "features")
     wanted = set(features)
     _check_features(features, ignored, names)
@@ -175,6 +186,7 @@ def look(scan: Scan, columns: dict[str, TableColumn], plan: TablePlan) -> np.nda
     for name in plan.used:
         column, seen = columns[name], scan.columns.setdefault(name, ColumnFacts())
         seen.missing += int(gone[name].sum())
+        seen.words.update(column.words)
         seen.dtype = column.dtype if seen.dtype in (None, column.dtype) else "float64"
         seen.order = column.order if not seen.levels or seen.order == column.order else None
         as_levels = name in categorical or column.kind == "category"
@@ -202,6 +214,8 @@ def verdict(scan: Scan, plan: TablePlan) -> Encoder:
         if scan.columns[name].missing == scan.rows:
             raise DataError(f"column {name!r} has missing values only; leave it out")
     _check_missing(scan, plan)
+    if lost := lost_rows(scan, plan):
+        notify(lost)
     for name in plan.used:
         seen = scan.columns[name]
         if seen.infinite:
@@ -238,6 +252,37 @@ def verdict(scan: Scan, plan: TablePlan) -> Encoder:
     return Encoder(features, plan.target, plan.missing, classes, dtype, cells=plan.cells)
 
 
+def lost_rows(scan: Scan, plan: TablePlan) -> str:
+    """Describe the rows that are left out, and the labels that may have been read as missing."""
+    gone = {name: scan.columns[name].missing for name in plan.used if scan.columns[name].missing}
+    if plan.missing != "drop" or not gone:
+        return _words_read(scan, plan).removeprefix("; ")
+    said = ", ".join(f"{name!r} in {n:,}" for name, n in gone.items())
+    lost = scan.rows - scan.kept
+    return (
+        f"{lost:,} of {scan.rows:,} rows {'is' if lost == 1 else 'are'} left out"
+        f" (missing='drop'), as they have missing values: {said}{_words_read(scan, plan)}"
+    )
+
+
+def _words_read(scan: Scan, plan: TablePlan) -> str:
+    """Say which words of text were read as missing values, and how to keep them."""
+    words = {name: scan.columns[name].words for name in plan.used if scan.columns[name].words}
+    if not words:
+        return ""
+    said = ", ".join(
+        f"{word!r} of {name!r} (in {n:,} row{'s' * (n > 1)})"
+        for name, counts in words.items()
+        for word, n in counts.items()
+    )
+    every = list(dict.fromkeys(word for counts in words.values() for word in counts))
+    are, labels = ("is", "it is a label") if len(every) == 1 else ("are", "they are labels")
+    return (
+        f"; {said} {are} read as missing; if {labels}, give not_missing={every!r}"
+        f" (--not-missing {','.join(every)})"
+    )
+
+
 def check_single(scan: Scan) -> None:
     """Check that single precision can represent the variation of every column.
 
@@ -271,6 +316,7 @@ def _check_missing(scan: Scan, plan: TablePlan) -> None:
             said = ", ".join(f"{name} {count}" for name, count in gone.items())
             raise DataError(
                 f"all {scan.rows} rows have a missing value ({said}); leave a column out, or impute"
+                + _words_read(scan, plan)
             )
         return
     if gone and plan.missing == "refuse":
@@ -281,12 +327,15 @@ def _check_missing(scan: Scan, plan: TablePlan) -> None:
             if stuck
             else ", 'mean' or 'median', or leave the columns out"
         )
-        raise DataError(f"missing values: {said}; give missing='drop' (--missing drop){others}")
+        raise DataError(
+            f"missing values: {said}; give missing='drop' (--missing drop){others}"
+            + _words_read(scan, plan)
+        )
     for role, name in (*(("target", name) for name in plan.targets), ("weights", plan.weights)):
         if name in gone and name is not None:
             raise DataError(
                 f"{role} {name!r} has {gone[name]} missing value{'s' * (gone[name] > 1)}, which "
-                "cannot be imputed; give missing='drop' (--missing drop)"
+                "cannot be imputed; give missing='drop' (--missing drop)" + _words_read(scan, plan)
             )
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import decimal
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from thetahat.core.errors import DataError
+from thetahat.data._row_order import unmasked
 
 WHOLE = 2**53
 """Whole numbers up to it are exact in double precision."""
@@ -27,6 +28,7 @@ class TableColumn:
              "other".   values: (n,).   what: its contents, in words.
              dtype: "bool", "int64" or "float64" of numbers, as they were given; None of others.
              order: categories in the order of their dtype, where it has one.
+             words: how often each word of text was read as a missing value, such as None.
     """
 
     name: str
@@ -35,6 +37,7 @@ class TableColumn:
     what: str = "numbers"
     dtype: str | None = None
     order: tuple[Any, ...] | None = None
+    words: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def example(self) -> Any:
@@ -97,6 +100,15 @@ def names_of(table: Any) -> list[str]:
     return [str(name) for name in table.columns]
 
 
+def index_names(table: Any) -> list[str]:
+    """List the named levels of a pandas frame's index; they are columns if they are asked for."""
+    if table_kind(table) != "pandas":
+        return []
+    there = set(names_of(table))
+    named = [str(name) for name in table.index.names if name is not None]
+    return [name for name in named if name not in there]
+
+
 def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, TableColumn]:
     """Return the wanted columns of a table that exist (all by default).
 
@@ -112,6 +124,11 @@ def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Tab
     if kind == "pandas":
         by_name = {str(name): i for i, name in enumerate(table.columns)}
         columns = {name: _from_pandas(name, table.iloc[:, by_name[name]]) for name in names}
+        levels = index_names(table) if chosen and not chosen.issubset(columns) else []
+        for at, name in enumerate(table.index.names):
+            if name is not None and str(name) in levels and str(name) in (chosen or ()):
+                values = table.index.get_level_values(at).to_series()
+                columns[str(name)] = _from_pandas(str(name), values)
     elif kind == "polars":
         columns = {name: _from_polars(name, table.get_column(name)) for name in names}
     elif kind == "arrow":
@@ -131,7 +148,7 @@ def column_of(name: str, values: Any) -> TableColumn:
         return _from_pandas(name, values)
     if library == "polars":
         return _from_polars(name, values)
-    values = np.atleast_1d(np.asarray(values))
+    values = np.atleast_1d(unmasked(values))
     if values.ndim > 1:
         raise DataError(
             f"column {name!r} has shape {values.shape}; give one value per row, and each of its"

@@ -22,6 +22,7 @@ from thetahat.core.errors import DataError
 from thetahat.core.numbers import is_number
 from thetahat.data._classes import Classes, coded, listed
 from thetahat.data._named_rows import NamedRows
+from thetahat.data._row_order import check_order, unmasked
 
 
 @arguments_named
@@ -118,6 +119,8 @@ class Data:
     def __post_init__(self) -> None:
         there = {n: part for n in PARTS if (part := getattr(self, n)) is not None}
         encoder = getattr(self.train, "encoder", None)  # of a Table
+        for name, part in there.items():
+            check_order(leaves_by_name(name, part))
         there, classes = coded(there) if there else ({}, None)
         classes = classes if encoder is None else encoder.classes
         object.__setattr__(self, "classes", classes)
@@ -238,6 +241,8 @@ def _on_host(leaf: Any) -> Any:
     """Return a frame, or a tensor of PyTorch, as a NumPy array."""
     if hasattr(leaf, "to_numpy"):
         return leaf.to_numpy()
+    if isinstance(leaf, np.ma.MaskedArray):
+        return unmasked(leaf)
     return leaf.detach().cpu().numpy() if type(leaf).__module__ == "torch" else leaf
 
 
@@ -274,6 +279,13 @@ def as_pair(obs: Any) -> Any:
 def _named_leaves(name: str, part: Any) -> list[tuple[str, Any]]:
     paths = jax.tree_util.tree_flatten_with_path(part)[0]
     return [(name + jax.tree_util.keystr(path), leaf) for path, leaf in paths]
+
+
+def leaves_by_name(name: str, part: Any) -> dict[str, Any]:
+    """The leaves of a part, named as a user names them."""
+    if type(part) in (tuple, list) and len(part) == 2:
+        return dict(zip(("x", "y"), part, strict=True))
+    return {path.rpartition(".")[2]: leaf for path, leaf in _named_leaves(name, part)}
 
 
 def check_part(name: str, part: Any) -> None:

@@ -97,11 +97,12 @@ def folds(
     """
     k = whole_number("k", k, 2, of="folds", error=DataError)
     seed = whole_number("seed", seed, 0, of="folds", error=DataError)
-    obs, part, classes = whole(data, standardize, target_scale)
+    rules = {"groups": groups, "order": order, "stratify": stratify}
+    obs, part, classes = whole(data, standardize, target_scale, rules)
     n = n_observations(part)
     if k > n:
         raise DataError(f"{n} observations cannot make {k} folds; give k={n} at most")
-    scheme = read_scheme(obs, n, {"groups": groups, "order": order, "stratify": stratify})
+    scheme = read_scheme(obs, n, rules)
     pairs = rows_of_folds(scheme, n, k, seed)
     if scheme is not None and scheme.kind == STRATIFY:
         say_unmet(scheme, [f"fold {i}" for i in range(k)], [], [test for _, test in pairs])

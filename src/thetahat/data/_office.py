@@ -11,6 +11,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 from thetahat.core.errors import DataError, MissingExtra, notify
+from thetahat.data._cells import Cells
 from thetahat.data._columns import TableColumn, columns_of
 
 _DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, EOFError,
@@ -56,14 +57,25 @@ def excel_names(path: Path) -> list[str]:
     return ["" if name != name else str(name) for name in head.iloc[0].tolist()]
 
 
-def excel_columns(path: Path, wanted: Sequence[str]) -> dict[str, TableColumn]:
+def excel_columns(path: Path, wanted: Sequence[str], cells: Cells) -> dict[str, TableColumn]:
     """Read columns of the first sheet of an .xlsx file."""
     names = excel_names(path)
-    with _reading(path, "Excel") as pandas:
-        frame = pandas.read_excel(path, header=None, skiprows=1, engine="openpyxl")
-    frame = frame.reindex(columns=range(len(names)))
-    frame.columns = names
-    return columns_of(frame.dropna(how="all"), wanted)
+
+    def read(**options: Any) -> Any:
+        with _reading(path, "Excel") as pandas:
+            frame = pandas.read_excel(path, header=None, skiprows=1, engine="openpyxl", **options)
+        frame = frame.reindex(columns=range(len(names)))
+        frame.columns = names
+        return frame
+
+    frame = read()
+    rows = frame.notna().any(axis=1)
+    found = columns_of(frame[rows], wanted)
+    gaps = [name for name, c in found.items() if c.kind == "text" and c.gone().any()]
+    if gaps:  # which words were read as missing values is known only from the text
+        raw = read(keep_default_na=False)[rows]
+        found |= {name: cells.with_labels(found[name], raw[name].tolist()) for name in gaps}
+    return found
 
 
 @contextmanager

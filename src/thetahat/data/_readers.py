@@ -63,7 +63,7 @@ def _columns(source: Any, wanted: Sequence[str], cells: Cells) -> dict[str, Tabl
     if kind == STATA:
         return stata_columns(path, wanted)
     if kind == EXCEL:
-        return excel_columns(path, wanted)
+        return excel_columns(path, wanted, cells)
     if _has("pyarrow"):
         file = parquet_file(path)
         try:
@@ -199,13 +199,27 @@ def _logical_line(lines: Iterable[str]) -> list[str]:
 def _read_csv(path: Path, wanted: Sequence[str], cells: Cells) -> dict[str, TableColumn]:
     try:
         if _has("pyarrow"):
-            return _csv_by_pyarrow(path, wanted, cells)
+            found = _csv_by_pyarrow(path, wanted, cells)
+            gaps = [n for n, c in found.items() if c.kind == "text" and c.gone().any()]
+            if gaps:  # which words were read as missing values is known only from the text
+                raw = _arrow_table(path, gaps, cells, as_text=True)
+                text = {name: raw.column(name).to_pylist() for name in gaps}
+                found |= {name: cells.with_labels(found[name], text[name]) for name in gaps}
+            return found
         return _csv_by_python(path, wanted, cells)
     except UnicodeDecodeError as error:
         raise DataError(_not_utf8(path)) from error
 
 
 def _csv_by_pyarrow(path: Path, wanted: Sequence[str], cells: Cells) -> dict[str, TableColumn]:
+    columns = columns_of(_arrow_table(path, wanted, cells), wanted)
+    if cells.thousands is None:
+        return columns
+    return {name: _from_strings(name, c.values.tolist(), cells) for name, c in columns.items()}
+
+
+def _arrow_table(path: Path, wanted: Sequence[str], cells: Cells, *, as_text: bool = False) -> Any:
+    """Read a CSV file as an arrow table; as text, no cell of it is missing."""
     import pyarrow
     from pyarrow import csv as arrow_csv
 
@@ -217,7 +231,7 @@ def _csv_by_pyarrow(path: Path, wanted: Sequence[str], cells: Cells) -> dict[str
         source, size = pyarrow.BufferReader(text), len(text)
     # One block, so that a column's type is inferred from all of its rows, not from the first MB.
     block = min(max(size, 1) + 1, 2**31 - 1)
-    as_text = {} if cells.thousands is None else dict.fromkeys(wanted, pyarrow.string())
+    strings = as_text or cells.thousands is not None
     try:
         table = arrow_csv.read_csv(
             source,
@@ -228,19 +242,16 @@ def _csv_by_pyarrow(path: Path, wanted: Sequence[str], cells: Cells) -> dict[str
             convert_options=arrow_csv.ConvertOptions(
                 include_columns=list(wanted),
                 null_values=cells.no_value,
-                strings_can_be_null=True,
+                strings_can_be_null=not as_text,
                 decimal_point=cells.decimal,
-                column_types=as_text,
+                column_types=dict.fromkeys(wanted, pyarrow.string()) if strings else {},
             ),
         )
     except pyarrow.ArrowInvalid as error:
         raise DataError(unreadable(path, "CSV", error)) from error
     if any(pyarrow.types.is_binary(kind) for kind in table.schema.types):
         raise DataError(_not_utf8(path))
-    columns = columns_of(table, wanted)
-    if cells.thousands is None:
-        return columns
-    return {name: _from_strings(name, c.values.tolist(), cells) for name, c in columns.items()}
+    return table
 
 
 def _csv_by_python(path: Path, wanted: Sequence[str], cells: Cells) -> dict[str, TableColumn]:
@@ -261,7 +272,7 @@ def _csv_by_python(path: Path, wanted: Sequence[str], cells: Cells) -> dict[str,
 
 
 def _from_strings(name: str, values: list[Any], cells: Cells) -> TableColumn:
-    marks = set(cells.no_value)
+    marks, text = set(cells.no_value), values
     values = [None if v in marks else v for v in values]
     there = [value for value in values if value is not None]
     if there and all(value.lower() in ("true", "false") for value in there):
@@ -272,7 +283,7 @@ def _from_strings(name: str, values: list[Any], cells: Cells) -> TableColumn:
             # Digits as Python's integers, for the check of those that doubles make one number.
             from_objects(name, [int(v) for v in there if v.lstrip("+-").isdecimal()])
         return from_objects(name, floats)
-    return from_objects(name, values)
+    return cells.with_labels(from_objects(name, values), text)
 
 
 def _not_utf8(path: Path) -> str:

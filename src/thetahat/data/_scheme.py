@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,14 +93,17 @@ def _column(obs: Any, n: int, kind: str, value: Any) -> tuple[TableColumn, str]:
                 " per row, or split a table of th.read_table"
             )
         return obs.column(value, kind), f"{kind}={value!r}"
-    if np.ndim(value) != 1 or (length := len(value)) != n:
+    length = len(value) if np.ndim(value) == 1 else -1
+    if length != n and isinstance(obs, Table) and length == obs.rows_before():
+        column = column_of(kind, value)  # a value for each row of the table as it was given
+        return replace(column, values=column.values[np.asarray(obs.rows)]), kind
+    if length != n:
         shape = np.shape(value)
         column = ", or the name of a column, also where rows were dropped"
         raise DataError(
             f"{kind} has shape {shape}; give one value per row, shape ({n},)"
             + (column if isinstance(obs, Table) else "")
         )
-    del length
     return column_of(kind, value), kind
 
 

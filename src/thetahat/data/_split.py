@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -20,10 +21,12 @@ from thetahat.data._containers import (
     as_part,
     check_part,
     is_concrete,
+    leaves_by_name,
     n_observations,
 )
 from thetahat.data._partition import cut, shuffled
 from thetahat.data._permutation import permutation
+from thetahat.data._row_order import check_order
 from thetahat.data._rows import Rows, is_streamed
 from thetahat.data._scheme import read_scheme, say_unmet
 from thetahat.data._table import Table, table_of_arrays
@@ -71,10 +74,11 @@ def split(
     >>> [len(part) for part in (data.train, data.val, data.test)]
     [14, 2, 4]
     """
-    obs, part, classes = whole(obs, standardize, target_scale)
+    rules = {"groups": groups, "order": order, "stratify": stratify}
+    obs, part, classes = whole(obs, standardize, target_scale, rules)
     n, leaves = n_observations(part), jax.tree.leaves(part)
     bounds = bounds_of(n, {"train": train, "val": val, "test": test})
-    scheme = read_scheme(obs, n, {"groups": groups, "order": order, "stratify": stratify})
+    scheme = read_scheme(obs, n, rules)
     if scheme is not None:
         wanted = {name: b - a for name, (a, b) in bounds.items() if b > a}
         rows = cut(scheme, list(wanted.values()), int(seed))
@@ -97,13 +101,14 @@ def split(
 
 
 def whole(
-    obs: Any, standardize: bool | None, target_scale: bool | None
+    obs: Any, standardize: bool | None, target_scale: bool | None, rules: Mapping[str, Any]
 ) -> tuple[Any, Any, Classes | None]:
     """Return what is split, as a Table where it is standardised, its arrays and its classes."""
     classes = None
     if isinstance(obs, Data):
         raise DataError("these Data are split already; give the observations or the table")
     if not isinstance(obs, Table):
+        check_order({**leaves_by_name("obs", obs), **rules})
         found, classes = coded({"obs": obs})
         obs = as_pair(found["obs"])
         part = as_part(obs)
@@ -184,6 +189,8 @@ def bounds_of(n: int, shares: dict[str, Any]) -> dict[str, tuple[int, int]]:
     if stop > n:
         said = ", ".join(f"{k} {b - a}" for k, (a, b) in bounds.items())
         raise DataError(f"the parts need {stop} observations ({said}); there are {n}")
+    if stop == 1 < n and isinstance(given["train"], int):  # and no other part
+        raise DataError("train=1 is a count: one row; write train=1.0 for all rows")
     if bounds["train"] == (0, 0):
         raise DataError("empty split: train has no observations; give it a fraction or a count")
     return bounds
@@ -193,8 +200,12 @@ def share_of(name: str, value: Any) -> int | float:
     """Read a share as an int (rows) or a float (fraction); a tracer raises JAX's error."""
     if value is None:
         return 0
-    if isinstance(value, (bool, str)):
-        raise DataError(f"{name}={value!r}; give a fraction such as 0.15, or a count of rows")
+    if (
+        isinstance(value, (bool, str, bytes))
+        or np.shape(value) != ()
+        or not hasattr(value, "__float__")
+    ):
+        raise DataError(f"{name}={value!r:.80}; give a fraction such as 0.15, or a count of rows")
     dtype = getattr(value, "dtype", None)
     if isinstance(value, int) or (dtype is not None and np.issubdtype(dtype, np.integer)):
         share: int | float = int(value)

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.arguments import arguments_named
-from thetahat.core.errors import ConfigError, DataError, RunFailed
-from thetahat.data._checks import Scan, TablePlan, check_single, look, plan, verdict
+from thetahat.core.errors import ConfigError, DataError, RunFailed, notify
+from thetahat.data._checks import Scan, TablePlan, check_single, look, lost_rows, plan, verdict
 from thetahat.data._classes import Classes
 from thetahat.data._columns import TableColumn, columns_of
 from thetahat.data._encoder import Encoder, Feature
@@ -73,6 +73,8 @@ def stream_table(
     spool = folder / _key(files, roles, dtype)
     if not (spool / "spool.json").exists():
         _spool(files, roles, np.dtype(dtype), spool)
+    elif lost := json.loads((spool / "spool.json").read_text(encoding="utf-8")).get("lost"):
+        notify(lost)
     return _open(spool, roles)
 
 
@@ -183,6 +185,7 @@ def _write(
     said = {"rows": scan.kept, "dtype": dtype.str, "weighted": weighted, "features": features}
     classes = None if encoder.classes is None else asdict(encoder.classes)
     said |= {"classes": classes, "dtype_y": encoder.dtype, "dropped": scan.kept < scan.rows}
+    said |= {"lost": lost_rows(scan, roles)}
     (folder / "spool.json").write_text(json.dumps(said), encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from thetahat.core.errors import DataError, did_you_mean
 from thetahat.data._cells import cells_of
 from thetahat.data._checks import Scan, TablePlan, look, plan, verdict
 from thetahat.data._classes import Classes
-from thetahat.data._columns import TableColumn
+from thetahat.data._columns import TableColumn, index_names
 from thetahat.data._containers import Observations, is_concrete
 from thetahat.data._encoder import Encoder, Feature
 from thetahat.data._leaks import say_suspicious
@@ -85,7 +85,7 @@ class Table:
         """
         if self.source is None:
             raise DataError(f"{role}={name!r}: give one value per row; this table has no source")
-        names = table_names(self.source)
+        names = [*table_names(self.source), *index_names(self.source)]
         if name not in names:
             raise DataError(f"the table has no column {name!r} ({role}){did_you_mean(name, names)}")
         column = table_columns(self.source, [name], self.encoder.cells)[name]
@@ -95,6 +95,13 @@ class Table:
         ):
             raise DataError("the table has changed since it was read; read it again")
         return replace(column, values=column.values[rows])
+
+    def rows_before(self) -> int:
+        """Count the rows of the source, with those that were left out."""
+        if self.rows is None or self.source is None:
+            return len(self)
+        name = self.encoder.features[0].name
+        return len(table_columns(self.source, [name])[name].values)
 
 
 @arguments_named
@@ -112,6 +119,7 @@ def read_table(
     na_values: Sequence[str | float] | str | float | None = None,
     thousands: str | None = None,
     decimal: str = ".",
+    not_missing: Sequence[str] | str | None = None,
 ) -> Table:
     """Read a table with named columns.
 
@@ -130,6 +138,8 @@ def read_table(
              ignore: columns that are no features, such as ids; ``th.split`` may use them.
              na_values: more values that mean missing, such as "." or -99.
              thousands, decimal: marks in numbers, such as "." and "," in 1.234,5.
+             not_missing: words that are labels in columns of text, although a CSV or Excel file
+             means a missing value by them elsewhere: "None", "NA", "null", ...
     Returns: a Table; ``th.split(table, ...)`` makes Data of it.
     Raises:  DataError: a file or a column that cannot be used.
              MissingExtra: Parquet without pyarrow or polars.
@@ -147,8 +157,9 @@ def read_table(
         target_scale,
         categorical,
         ignore,
+        index_names(source),
     )
-    roles = replace(roles, cells=cells_of(na_values, thousands, decimal))
+    roles = replace(roles, cells=cells_of(na_values, thousands, decimal, not_missing))
     columns = table_columns(source, roles.used, roles.cells)
     scan = Scan()
     keep = look(scan, columns, roles)

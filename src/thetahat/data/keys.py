@@ -16,15 +16,23 @@ from thetahat.data._cache import use_cache
 DATA, SPLIT, INIT, SHUFFLE, DROPOUT = 1, 2, 3, 4, 5
 
 
+def check_seed(seed: Any, bits: int = 64) -> None:
+    """Refuse what is no seed.
+
+    Raises:  DataError: no integer, or one of more bits.
+    """
+    kind = getattr(getattr(seed, "dtype", None), "kind", "i" if isinstance(seed, int) else None)
+    if kind not in ("i", "u") or isinstance(seed, bool):
+        raise DataError(f"seed={seed!r:.80}; give an integer (seed: th.Seed in an experiment)")
+    if isinstance(seed, int) and not -(2 ** (bits - 1)) <= seed < 2 ** (bits - 1):
+        raise DataError(f"seed={seed:,}: give an integer of {bits} bits, such as 0")
+
+
 def role_key(seed: Any, role: int) -> jax.Array:
     """Return the key of ``role`` for ``seed`` (an int or a traced integer scalar).
 
     Raises:  DataError: another seed.
     """
-    kind = getattr(getattr(seed, "dtype", None), "kind", "i" if isinstance(seed, int) else None)
-    if kind not in ("i", "u") or isinstance(seed, bool):
-        raise DataError(f"seed={seed!r}; give an integer (seed: th.Seed in an experiment)")
+    check_seed(seed)
     use_cache()  # a program compiles its draws of data first
-    if isinstance(seed, int) and not -(2**63) <= seed < 2**63:
-        raise DataError(f"seed={seed}: give an integer of 64 bits, such as 0")
     return jax.random.fold_in(jax.random.key(seed), role)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from thetahat.figures._style import BLUE, COLOURS, DIM, above, axes, label, scale, styled
+from thetahat.figures._style import BLUE, COLOURS, DIM, above, axes, label, scale, styled, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,8 +22,6 @@ def draw_estimates(
 
     Args:    median: theta, and the ends of its interval.
     """
-    from matplotlib.ticker import MaxNLocator
-
     wide = NormalDist().inv_cdf((1 + level) / 2)
     with styled():
         figure, ax = axes()
@@ -34,7 +32,7 @@ def draw_estimates(
         if min(median[1], *thetas) < 0 < max(median[2], *thetas):
             ax.axhline(0, color=DIM, linewidth=0.7)
         scale(ax.yaxis, list(median), log=False)
-        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        whole(ax.xaxis)
         ax.set_xlabel("repetition")
         ax.set_ylabel("theta")
     return figure

@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import MissingExtra
+from thetahat.figures._page import PageFigure, name_colours
+from thetahat.figures._ticks import PageAxis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 INK, DIM, GRID = "#1a1f26", "#57606c", "#e1e5ea"
 COLOURS = ("#0072b2", "#d55e00", "#00805c", "#b0568a", "#b07800", "#3a93c9", "#5c5c5d", "#7a4fb5")
 """After Okabe and Ito (2008), darkened until thin lines have contrast on white."""
+name_colours(
+    {INK: "ink", DIM: "dim", GRID: "grid", **{c: f"c{k}" for k, c in enumerate(COLOURS, 1)}}
+)
 BLUE, ORANGE, GREEN = COLOURS[:3]
 SIZE = (4.6, 3.0)
 """Inches: half a page, and a phone's width."""
@@ -89,6 +94,18 @@ def figures() -> Any:
 
 _STYLED = ContextVar("styled", default=False)
 """Whether our style is applied."""
+_PAGE = ContextVar("page", default=False)
+"""Whether figures are drawn for a page, without matplotlib."""
+
+
+@contextlib.contextmanager
+def for_page() -> Iterator[None]:
+    """Let the functions of this room return figures for ``inline_svg`` inside the block."""
+    mark = _PAGE.set(True)
+    try:
+        yield
+    finally:
+        _PAGE.reset(mark)
 
 
 @contextlib.contextmanager
@@ -97,7 +114,7 @@ def styled() -> Iterator[None]:
 
     To set all of matplotlib's settings takes as long as to draw a few dots: a report does it once.
     """
-    if _STYLED.get():
+    if _STYLED.get() or _PAGE.get():
         yield
         return
     matplotlib = figures()
@@ -122,6 +139,9 @@ def styled() -> Iterator[None]:
 
 def axes(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     """Make an empty figure with one pair of axes, inside ``styled()``."""
+    if _PAGE.get():
+        page: Any = PageFigure(size)
+        return page, page.axes
     figure = _figure_class()(figsize=size, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
     return figure, figure.add_subplot()
@@ -197,10 +217,13 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
 
 def scale(axis: Any, values: Sequence[float], log: bool | None = None) -> bool:
     """Set an axis (``ax.xaxis``) to a log scale where it helps, with ticks as plain numbers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-
     low, high = _ends(values)
     log = spans(values) if log is None else log and low > 0
+    if isinstance(axis, PageAxis):
+        axis.log, axis.most, axis.formatter = log, 5 if axis.axis_name == "x" else 6, tick
+        return log
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
     if log:
         (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
         decades = math.log10(high / low)
@@ -212,6 +235,16 @@ def scale(axis: Any, values: Sequence[float], log: bool | None = None) -> bool:
         axis.set_major_locator(MaxNLocator(5 if axis.axis_name == "x" else 6))
     axis.set_major_formatter(FuncFormatter(tick))
     return log
+
+
+def whole(axis: Any) -> None:
+    """Put ticks at whole numbers alone."""
+    if isinstance(axis, PageAxis):
+        axis.whole = True
+        return
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(6, integer=True))
 
 
 def above(ax: Axes) -> None:

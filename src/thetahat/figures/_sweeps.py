@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from thetahat.figures._style import (
@@ -22,6 +23,7 @@ from thetahat.figures._style import (
     scale,
     spans,
     styled,
+    whole,
 )
 
 if TYPE_CHECKING:
@@ -99,7 +101,7 @@ def draw_progress(
         ax.set_xlabel("run, in the order they were made")
         ax.set_ylabel(label(metric))
         ax.set_xlim(0.5 - 0.02 * len(values), len(values) + 0.5 + 0.02 * len(values))
-        _whole(ax)
+        whole(ax.xaxis)
         above(ax)
         return figure
 
@@ -111,6 +113,39 @@ def _running(xs: Sequence[int], ys: Sequence[float], *, maximize: bool) -> list[
         before = found[-1][1] if found else y
         found.append((x, max(before, y) if maximize else min(before, y)))
     return found
+
+
+def draw_front(
+    points: Sequence[Sequence[float]],
+    front: Sequence[int],
+    *,
+    names: Sequence[str],
+    goals: Sequence[str],
+) -> Figure:
+    """Draw two objectives against each other, with the points that no other improves on.
+
+    Args:    points: the values of both objectives.   front: places of the best points, in order.
+             goals: minimize or maximize, for each.
+    Raises:  MissingExtra: matplotlib is not installed.
+    """
+    with styled():
+        figure, ax = axes()
+        if not points:
+            says(ax, "no run has a number for every objective yet")
+            return figure
+        xs, ys = ([point[k] for point in points] for k in (0, 1))
+        _dots(ax, xs, ys, label="one run")
+        best = [points[i] for i in front]
+        ax.plot([p[0] for p in best], [p[1] for p in best], "D", color=ORANGE, ms=5, zorder=3)
+        corners = [best[0], *(c for a, b in pairwise(best) for c in ((b[0], a[1]), b))]
+        ax.plot(*zip(*corners, strict=True), color=ORANGE, label="Pareto front", zorder=2)
+        scale(ax.xaxis, xs)
+        scale(ax.yaxis, ys)
+        better = ["more" if goal == "maximize" else "less" for goal in goals]
+        ax.set_xlabel(f"{label(names[0])} ({better[0]} is better)")
+        ax.set_ylabel(f"{label(names[1])} ({better[1]} is better)")
+        above(ax)
+        return figure
 
 
 def draw_slice(
@@ -441,9 +476,3 @@ def _ring(ax: Axes, x: float, y: float) -> None:
 def _jitter(i: int) -> float:
     """Return a reproducible offset beside a value."""
     return ((i * 0.6180339887) % 1 - 0.5) * 0.4
-
-
-def _whole(ax: Axes) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))

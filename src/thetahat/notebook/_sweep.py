@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -21,7 +22,7 @@ from thetahat.analysis import (
 )
 from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card, grid
-from thetahat.core.errors import ConfigError, Interrupted, MissingExtra
+from thetahat.core.errors import ConfigError, Interrupted, MissingExtra, notify
 from thetahat.core.files import given_path
 from thetahat.format._numbers import column_cells, is_number, short
 from thetahat.notebook._agent import start_agent, work_of
@@ -83,9 +84,9 @@ class Sweep:
     """A sweep of a store, to look at and to work on: ``th.run_sweep`` and ``th.open_sweep`` give
     one.
 
-    Looking: ``best``, ``settings``, ``runs``, ``frame()``, ``groups()``, ``history()``, ``plot``,
-    ``report(path)``. Working: ``wait()``, ``cancel()``, ``resume()``, ``retry_failed()``,
-    ``extend(...)``.
+    Looking: ``best``, ``front``, ``settings``, ``runs``, ``frame()``, ``groups()``, ``history()``,
+    ``table(name)``, ``plot``, ``report(path)``. Working: ``wait()``, ``cancel()``, ``resume()``,
+    ``retry_failed()``, ``extend(...)``.
     """
 
     def __init__(
@@ -214,25 +215,27 @@ class Sweep:
         self,
         experiment: Callable[..., Any] | None = None,
         *,
+        diverged: bool = False,
         workers: int | None = None,
         wait: bool = True,
         quiet: bool | None = None,
     ) -> Sweep:
         """Run the failed runs again, after the program was fixed; no others, if the sweep is over.
 
-        Args:    experiment: the fixed function, for a sweep that began in a notebook's cell.
+        Args:    experiment: the fixed function, for a sweep that began in a notebook's cell; by
+                 default the one that has its name there now.
+                 diverged: also the runs that diverged.
                  (the others as for ``th.run_sweep``, and by default as they were there)
         Raises:  ConfigError: no run has failed.
         """
-        from thetahat.store import retry_failed
+        from thetahat.store import find_sweep, nothing_to_retry, retry_failed
 
         how = self._as_before(workers)
         self._take(experiment, "retry_failed")
         with self._store() as store:
-            if not retry_failed(store, self._id):
-                raise ConfigError(
-                    f"no run of the sweep {self._id} has failed (one that diverged has not)"
-                )
+            if not retry_failed(store, self._id, diverged=diverged):
+                row, flag = find_sweep(store, self._id), "retry_failed(diverged=True)"
+                raise ConfigError(nothing_to_retry(store, row, flag, diverged=diverged))
         self.work(how, wait=wait, quiet=quiet)
         return self
 
@@ -255,6 +258,7 @@ class Sweep:
         from thetahat.sweep.agent import extend_by
 
         how = self._as_before(workers)
+        self._renew()
         with self._store() as store:
             extend_by(store, find_sweep(store, self._id), more, self._experiment)
         self.work(how, wait=wait, quiet=quiet)
@@ -296,6 +300,17 @@ class Sweep:
                 f"{spec.function}() of the sweep {self._id} is in no file; give it: for example"
                 f" {call}({spec.function})"
             )
+        else:
+            self._renew()
+
+    def _renew(self) -> None:
+        """Take a notebook's function as it is now: its cell may have been edited."""
+        known = self._experiment
+        home = sys.modules.get(getattr(known, "__module__", ""))
+        now = getattr(home, getattr(known, "__qualname__", ""), None)
+        if known is not None and callable(now) and now is not known:
+            notify(f"{known.__name__}() was defined anew: the runs take it as it is now")
+            self._experiment = now
 
     # -- looking ----------------------------------------------------------------------------------
 
@@ -419,6 +434,16 @@ class Sweep:
         pairs = zip(self._study.settings, self.settings, strict=True)
         return next(ours for given, ours in pairs if given is found)
 
+    @property
+    def front(self) -> Sequence[LoadableSetting]:
+        """The settings that no other improves on, from the best of the first metric: the Pareto
+        front of a sweep with several ``metrics``; empty of any other."""
+        front = self._study.front
+        if front is None:
+            return []
+        known = {id(s): ours for s, ours in zip(self._study.settings, self.settings, strict=True)}
+        return [known[id(setting)] for setting in front.best]
+
     def _loadable(self, setting: Setting) -> LoadableSetting:
         own = {field.name: getattr(setting, field.name) for field in fields(setting)}
         return LoadableSetting(**own, sweep=self)
@@ -428,16 +453,34 @@ class Sweep:
         """Figures: ``sweep.plot.history()``, ``.parallel()``, ``.slice("lr")``, ..."""
         return Plots(self._study, self._path)
 
-    def table(self, by: str = "run") -> Any:
-        """Return a pandas frame with a row for each "run", or for each "setting", the best first.
+    def table(self, name: str = "run") -> Any:
+        """Return the tables of this name that the runs have left behind, as one pandas frame: a
+        line for each run and row, its status and config beside it.
 
-        Raises:  ConfigError: another ``by``.   MissingExtra: pandas is not installed.
+        ``.quantiles(by="k")`` takes quantiles over the seeds, ``.plot("k", "c")`` draws medians and
+        bands, ``.counts`` says how many runs failed. Without a table of that name, "run" and
+        "setting" give a row for each run, or for each setting, the best first.
+
+        Raises:  ConfigError: no run has such a table.   MissingExtra: pandas is not installed.
         """
-        if by not in ("run", "setting"):
-            raise ConfigError(f"table(by={by!r}); give 'run' or 'setting'")
+        from thetahat.notebook._tables import table_frame
+        from thetahat.store import tables_of_sweep
+
         pd = _pandas("sweep.table()")
-        rows = map(self._run_row, self.runs) if by == "run" else map(_setting_row, self.settings)
+        with self._store() as store:
+            known = [one.name for one in tables_of_sweep(store, self._id)]
+            if name in known or name not in ("run", "setting"):
+                return table_frame(pd, store, self._study, name)
+        rows = map(self._run_row, self.runs) if name == "run" else map(_setting_row, self.settings)
         return pd.DataFrame(list(rows))
+
+    @property
+    def tables(self) -> list[str]:
+        """The names of the tables that its runs have left behind."""
+        from thetahat.store import tables_of_sweep
+
+        with self._store() as store:
+            return [one.name for one in tables_of_sweep(store, self._id)]
 
     def _run_row(self, run: RunRow) -> dict[str, Any]:
         config, known = flat_config(run.config), {"name": run.name, "status": str(run.status)}

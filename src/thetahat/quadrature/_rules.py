@@ -30,7 +30,7 @@ _DRAWS = 7
 
 
 @dataclass(frozen=True, eq=False)
-class Rule:
+class Quadrature:
     """Nodes and weights.
 
     Args:    nodes: (Q,) in one dimension given as numbers, else (Q, d).   weights: (Q,). They sum
@@ -60,11 +60,11 @@ class Rule:
         return jax.tree.map(total, jax.vmap(f)(jnp.asarray(self.nodes)))
 
 
-jax.tree_util.register_dataclass(Rule, ["nodes", "weights"], [])
+jax.tree_util.register_dataclass(Quadrature, ["nodes", "weights"], [])
 
 
 @arguments_named
-def gauss_hermite(n: int = 7, mean: Any = 0.0, std: Any = 1.0, *, cov: Any = None) -> Rule:
+def gauss_hermite(n: int = 7, mean: Any = 0.0, std: Any = 1.0, *, cov: Any = None) -> Quadrature:
     """Make a rule for normal expectations: the product of Gauss-Hermite rules.
 
     It is exact for polynomials of degree 2n - 1 in each dimension.
@@ -80,11 +80,11 @@ def gauss_hermite(n: int = 7, mean: Any = 0.0, std: Any = 1.0, *, cov: Any = Non
     d = _dimensions("gauss_hermite", mean, std, cov)
     nodes, weights = np.polynomial.hermite_e.hermegauss(n)
     z, w = _product("gauss_hermite", nodes, weights / weights.sum(), d)
-    return Rule(_moved(z, mean, std, cov), w)
+    return Quadrature(_moved(z, mean, std, cov), w)
 
 
 @arguments_named
-def gauss_legendre(n: int = 7, low: Any = -1.0, high: Any = 1.0) -> Rule:
+def gauss_legendre(n: int = 7, low: Any = -1.0, high: Any = 1.0) -> Quadrature:
     """Make a rule for integrals over an interval or a box: the product of Gauss-Legendre rules.
 
     It is exact for polynomials of degree 2n - 1 in each dimension.
@@ -106,11 +106,11 @@ def gauss_legendre(n: int = 7, low: Any = -1.0, high: Any = 1.0) -> Rule:
     z, w = _product("gauss_legendre", nodes, weights, shape[0] if shape else None)
     half, middle = (_array(high) - _array(low)) / 2, (_array(high) + _array(low)) / 2
     volume = half.prod() if shape and np.ndim(half) else half ** (shape[0] if shape else 1)
-    return Rule(middle + half * z, w * volume)
+    return Quadrature(middle + half * z, w * volume)
 
 
 @arguments_named
-def monomial(mean: Any = 0.0, std: Any = 1.0, *, cov: Any = None, degree: int = 3) -> Rule:
+def monomial(mean: Any = 0.0, std: Any = 1.0, *, cov: Any = None, degree: int = 3) -> Quadrature:
     """Make a rule for normal expectations whose nodes grow slowly with the dimension.
 
     It is exact for polynomials of total degree ``degree``: 2d nodes for 3, 2d^2 + 1 for 5.
@@ -144,7 +144,7 @@ def monomial(mean: Any = 0.0, std: Any = 1.0, *, cov: Any = None, degree: int = 
         )
         each = [2 / (k + 2), (4 - k) / (2 * (k + 2) ** 2), 1 / (k + 2) ** 2]
         w = np.repeat(each, [1, 2 * k, len(pairs)])
-    return Rule(_moved(z[:, 0] if numbers else z, mean, std, cov), w)
+    return Quadrature(_moved(z[:, 0] if numbers else z, mean, std, cov), w)
 
 
 @arguments_named
@@ -156,7 +156,7 @@ def monte_carlo(
     cov: Any = None,
     seed: Any = 0,
     antithetic: bool = False,
-) -> Rule:
+) -> Quadrature:
     """Make a rule for normal expectations from random draws, the same at every point and epoch.
 
     Its error falls as 1 / sqrt(n) in any dimension. Common draws make a residual a function that
@@ -177,7 +177,7 @@ def monte_carlo(
     drawn = (n // 2 if antithetic else n, *(() if d is None else (d,)))
     z = jax.random.normal(key, drawn, jnp.float32)
     z = jnp.concatenate([z, -z]) if antithetic else z
-    return Rule(_moved(z, mean, std, cov), np.full(n, 1 / n))
+    return Quadrature(_moved(z, mean, std, cov), np.full(n, 1 / n))
 
 
 def _dimensions(of: str, mean: Any, std: Any, cov: Any) -> int | None:

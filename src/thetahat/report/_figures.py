@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from thetahat import figures
-from thetahat.analysis import BAND_LEAST, Study, curve_band, flat_config, number, plain
+from thetahat.analysis import (
+    BAND_LEAST,
+    Study,
+    curve_band,
+    flat_config,
+    number,
+    pareto_front,
+    plain,
+)
 from thetahat.format._numbers import word
 from thetahat.report._document import Picture
 
@@ -17,6 +26,8 @@ if TYPE_CHECKING:
     from thetahat.store import RunRow, Store
 
 MOST_SLICES = 6
+_MOST_PAIRS = 3
+"""Pairs of objectives that are drawn."""
 MOST_STRIPS = 12
 MOST_CURVES = 6
 _BAND = 5
@@ -30,7 +41,8 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
     if not study.counted:
         return []
     metric = word(study.axis)
-    made = [
+    made = front_pictures(study)
+    made += [
         _single(
             study,
             *("progress", "Progress"),
@@ -68,6 +80,38 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
             )
         )
     return made
+
+
+def front_pictures(study: Study) -> list[Picture]:
+    """List the figure of each pair of objectives; none where the sweep has only one."""
+    front = study.front
+    if front is None:
+        return []
+    made = []
+    pairs = list(combinations(range(len(front.objectives)), 2))[:_MOST_PAIRS]
+    for i, j in pairs:
+        names = [word(front.objectives[k][0]) for k in (i, j)]
+        what = "setting's median" if study.replicated else "run"
+        caption = f"{names[0]} and {names[1]} of every {what}, and those that no other improves on"
+        caption += " in both." if len(front.objectives) == 2 else " in these two."
+        name = "front" if len(pairs) == 1 else f"front-{i + 1}-{j + 1}"
+        draw = partial(_front, study, i, j)
+        made.append(_single(study, name, "Pareto front", caption, draw))
+    return made
+
+
+def _front(study: Study, i: int, j: int) -> Figure:
+    front = study.front
+    assert front is not None
+    chosen = [front.objectives[k] for k in (i, j)]
+    points = [(values[i], values[j]) for _, values in front.points]
+    signs = [-1 if goal == "maximize" else 1 for _, goal in chosen]
+    return figures.draw_front(
+        points,
+        pareto_front(points, signs),
+        names=[name for name, _ in chosen],
+        goals=[goal for _, goal in chosen],
+    )
 
 
 def _single(

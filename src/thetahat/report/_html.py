@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from thetahat import figures
@@ -18,7 +16,6 @@ from thetahat.report._document import (
     ShownColumn,
     shown_columns,
 )
-from thetahat.report._halves import in_halves
 
 _STYLE = Path(__file__).with_name("page.css")
 _POLICY = (
@@ -28,10 +25,7 @@ _POLICY = (
 
 
 def html_report(document: Document) -> str:
-    """Write the whole file as text; the same document gives the same text.
-
-    Raises:  MissingExtra: matplotlib is not installed.
-    """
+    """Write the whole file as text; the same document gives the same text."""
     body = [
         f"<header>\n<h1>{_escaped(document.title)}</h1>\n<p>{_escaped(document.subtitle)}</p>\n</header>",
         *(f'<p class="warning" role="note">{_escaped(line)}</p>' for line in document.warnings),
@@ -108,9 +102,8 @@ def _cell(column: ShownColumn, i: int) -> str:
 
 def _figures(pictures: Sequence[Picture]) -> str:
     drawn = [picture for picture in pictures if picture.draw is not None]
-    with figures.styled() if drawn else contextlib.nullcontext():
-        tasks = [partial(_figure, k, picture) for k, picture in enumerate(drawn, 1)]
-        shown = "\n".join(in_halves(tasks))
+    with figures.for_page():
+        shown = "\n".join(_figure(k, picture) for k, picture in enumerate(drawn, 1))
     parts = [f'<div class="figures">\n{shown}\n</div>'] if drawn else []
     left: dict[str, list[str]] = {}
     for picture in pictures:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis import (
@@ -22,6 +23,7 @@ from thetahat.format._table import Column
 from thetahat.report._document import Document, Grid
 from thetahat.report._figures import sweep_pictures
 from thetahat.report._provenance import Origins, count_origins
+from thetahat.report._tables import study_tables
 
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
@@ -58,6 +60,9 @@ def sweep_document(
     directed = own or study.metric in directions_in(store, sweep.id)
     kept = {run.id for run in study.runs} if study.rule.on else None
     known = count_origins(origins(store, sweep.id, kept))
+    left = study_tables(store, study)
+    drawn = [picture for picture in (one.picture() for one in left) if picture is not None]
+    grids = (_front(study), *(one.grid() for one in left), _searched(study), _failures(study))
     return Document(
         kind="sweep",
         ident=sweep.id,
@@ -67,8 +72,8 @@ def sweep_document(
         warnings=_warnings(study, known, directed=directed),
         facts=_facts(study, directed=directed),
         grid=settings_grid(study, top),
-        grids=[grid for grid in (_searched(study), _failures(study)) if grid.rows],
-        pictures=sweep_pictures(store, study),
+        grids=[g for g in grids if g.rows],
+        pictures=[*sweep_pictures(store, study), *drawn],
         notes=_notes(study, known),
         source=(word(sweep.file), sweep.text),
     )
@@ -100,6 +105,26 @@ def settings_grid(study: Study, top: int = TOP) -> Grid:
         full=lambda: _rows(study, study.settings),
         full_columns=[*_columns(study, every, whole=True), Column("marks")],
     )
+
+
+def _front(study: Study) -> Grid:
+    """Table the settings that no other improves on; empty where there is one objective."""
+    front = study.front
+    if front is None:
+        return Grid("Pareto front", [], [])
+    names = [name for name, _ in front.objectives]
+    columns = [*(Column(f"{name}.median", word(name)) for name in names), Column("runs")]
+    columns += [Column(f"config.{name}", word(name)) for name in study.parameters]
+    goals = _listed([f"{word(name)} ({goal}d)" for name, goal in front.objectives])
+    more = (
+        f"{len(front.best):,} of {len(front.points):,} settings, those that no other improves on:"
+        f" {goals}."
+    )
+    if len(front.best) > TOP:
+        more += f" The first {TOP}."
+    rows = _rows(study, front.best[:TOP])
+    full = partial(_rows, study, front.best)
+    return Grid("Pareto front", columns, rows, more=more, full=full, full_columns=columns)
 
 
 def _columns(
@@ -161,6 +186,12 @@ def _summary(study: Study) -> list[str]:
     over = _listed([word(name) for name in study.parameters or study.seeds or asked])
     over = f" over {over}" if over else ""
     lines = [f"{_runs(len(study.runs))} of a {word(method)}{over}: {_ends(study)}."]
+    if study.front is not None and study.front.points:
+        names = _listed([word(name) for name, _ in study.front.objectives])
+        lines.append(
+            f"{len(study.front.best):,} of {len(study.front.points):,} settings are on the Pareto"
+            f" front of {names}: no other is at least as good in all of them and better in one."
+        )
     best = study.best
     if best is None:
         left = "no run may be shown" if study.rule.on and study.counted else "no run has a number"
@@ -322,13 +353,17 @@ def _facts(study: Study, *, directed: bool) -> list[tuple[str, str]]:
     asked = study.file.metric
     other = "names none" if asked is None else f"names {word(asked)}"
     chosen = "" if asked == study.metric else f"; the sweep file {other}"
+    judged = ("Metric", f"{word(study.metric)} ({goal}{chosen})")
+    if study.front is not None:
+        objectives = [f"{word(name)} ({how})" for name, how in study.front.objectives]
+        judged = ("Metrics", f"{', '.join(objectives)}; settings stand by {word(study.metric)}")
     reason = study.sweep.reason
     lines = [
         ("Program", word(program)),
         ("Experiment", word(experiment)),
         ("About", word(study.file.description)),
         ("Method", word(study.file.method)),
-        ("Metric", f"{word(study.metric)} ({goal}{chosen})"),
+        judged,
         ("Runs", f"{len(study.runs):,}: {_ends(study)}{_retried(study)}"),
         ("Settings", f"{len(study.settings):,}, {_seeds(study)}"),
         ("State", word(study.sweep.state) + (f" ({word(reason)})" if reason else "")),

@@ -90,7 +90,7 @@ def render(document: Document, format: str = "html") -> str:
     """Write a report as text; the same store gives the same text.
 
     Args:    format: "html", "latex", "md" or "csv".
-    Raises:  ConfigError: another format.   MissingExtra: html without matplotlib.
+    Raises:  ConfigError: another format.
     """
     if format == "html":
         return html_report(document)

@@ -74,7 +74,7 @@ class HistoryStudy:
 
     def ask(self, seed: int) -> list[Any]:
         """Propose values of the searched parameters, integrating over the trials in flight."""
-        with _quiet(), _one_thread():
+        with quiet(), _one_thread():
             storage = _HistoryStorage(self._trials)
             storage.create_new_study([StudyDirection.MINIMIZE], "thetahat")
             sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=0)
@@ -142,7 +142,7 @@ def _distribution(axis: Dimension) -> BaseDistribution:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence Optuna, and restore its verbosity."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -66,6 +66,10 @@ class Trial:
              values: the metric's logged values in their order; values that are not finite are
              skipped, as in the file's own semantics.
              value: the metric's final value, None where there is none.
+             numbers: the final values of all objectives, for a study of them.
+             spread: their standard deviations over the folds of a setting.
+             pruned: whether a study's pruner has stopped it.
+             began, ended: times in any form that sorts, for a study that follows their order.
     """
 
     id: str
@@ -73,6 +77,11 @@ class Trial:
     state: State
     values: Sequence[float] = ()
     value: float | None = None
+    numbers: Sequence[float | None] = ()
+    spread: Sequence[float] = ()
+    pruned: bool = False
+    began: str = ""
+    ended: str = ""
 
     @property
     def over(self) -> bool:
@@ -216,6 +225,25 @@ def target_reached(history: SearchHistory) -> bool:
         return False
     bests = (best_value(t, metric) for t in history.trials if t.state in ("running", "finished"))
     return any(b is not None and metric.sign * (b - metric.target) <= 0 for b in bests)
+
+
+def targets_reached(history: SearchHistory, objectives: Sequence[Objective]) -> bool:
+    """Check whether a finished trial has reached the targets of all objectives that have one.
+
+    >>> goals = (Objective("a", target=1.0), Objective("b"), Objective("c", "maximize", 5.0))
+    >>> trials = [Trial("x", {}, "finished", numbers=(0.9, 7.0, 5.0))]
+    >>> targets_reached(SearchHistory(trials), goals)
+    True
+    """
+    aimed = [(i, one) for i, one in enumerate(objectives) if one.target is not None]
+    return any(
+        trial.state == "finished"
+        and all(
+            (value := trial.numbers[i]) is not None and one.sign * (value - (one.target or 0)) <= 0
+            for i, one in aimed
+        )
+        for trial in history.trials
+    )
 
 
 def _finite(value: Any) -> bool:

@@ -16,7 +16,10 @@ from thetahat.store._rows import among
 from thetahat.store._schema import records, runs
 from thetahat.store._store import Store
 
-_READ = ("id", "number", "name", "config", "status", "metrics", "attempt", "point", "replicate")
+_READ = (
+    *("id", "number", "name", "config", "status", "metrics", "attempt", "point", "replicate"),
+    *("created", "finished", "proposed", "reason"),
+)
 
 
 @dataclass
@@ -32,8 +35,17 @@ class Followed:
     attempt: int
     point: int | None
     replicate: int | None
+    created: str
+    finished: str | None
+    proposed: Mapping[str, Any] | None
+    reason: str
     values: array[float] = field(default_factory=lambda: array("d"))
     """The logged values of the followed column, NaN if not finite."""
+
+    @property
+    def setting(self) -> Mapping[str, Any]:
+        """The config without values that the program added."""
+        return self.config if self.proposed is None else self.proposed
 
 
 class Follower:
@@ -74,8 +86,8 @@ class Follower:
 
     def _take(self, row: Mapping[Any, Any]) -> None:
         values = dict(row)
-        for name in ("config", "metrics"):
-            values[name] = from_json(values[name])
+        for name in ("config", "metrics", "proposed"):
+            values[name] = None if values[name] is None else from_json(values[name])
         run = Followed(**{**values, "status": Status(row["status"])})
         before = self.runs.get(run.id)
         if before is not None and before.attempt == run.attempt:

@@ -67,7 +67,7 @@ from thetahat.store._queue import (
     new_agent_id as new_agent_id,
 )
 from thetahat.store._reserved_space import Reserve as Reserve
-from thetahat.store._retry import retry_failed as retry_failed
+from thetahat.store._retry import nothing_to_retry as nothing_to_retry, retry_failed as retry_failed
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
 from thetahat.store._run_values import metric_series as metric_series, run_values as run_values
 from thetahat.store._run_writer import VERSION as VERSION
@@ -92,8 +92,9 @@ from thetahat.store._sweeps import (
 from thetahat.store._tables import (
     FileRow as FileRow,
     StackedTable as StackedTable,
+    StoredTable as StoredTable,
     SweepTable as SweepTable,
-    TableRow as TableRow,
+    column_kinds as column_kinds,
     files_of_sweep as files_of_sweep,
     find_file as find_file,
     list_files as list_files,
@@ -137,9 +138,9 @@ __all__ = [
     "StackedTable",
     "Store",
     "StoreTracker",
+    "StoredTable",
     "SweepRow",
     "SweepTable",
-    "TableRow",
     "Together",
     "TriedRun",
     "Unkept",
@@ -151,6 +152,7 @@ __all__ = [
     "changed_code",
     "check_columns",
     "code_digests",
+    "column_kinds",
     "columns_of",
     "continue_run",
     "count_all",
@@ -178,6 +180,7 @@ __all__ = [
     "locate",
     "metric_series",
     "new_agent_id",
+    "nothing_to_retry",
     "open_store",
     "origins",
     "pack",

@@ -50,6 +50,8 @@ class Writer(RunWriter):
             seconds=event.seconds,
             detail=event.detail,
         )
+        for name, table in event.tables.items():
+            self.keep_table(run_id, name, table)
         for line in event.detail.get("notices", ()):
             self.note(run_id, str(line))
 

@@ -19,6 +19,7 @@ from thetahat.sweep.spec import (
     read_points as read_points,
     read_sweep as read_sweep,
     refuse_while_loaded as refuse_while_loaded,
+    scheduler_problems as scheduler_problems,
     sweep_from as sweep_from,
 )
 from thetahat.sweep.workers._early_start import Work as Work, start_early as start_early
@@ -43,6 +44,7 @@ __all__ = [
     "read_points",
     "read_sweep",
     "refuse_while_loaded",
+    "scheduler_problems",
     "start_early",
     "sweep_from",
 ]

@@ -23,6 +23,7 @@ from thetahat.core import (
 )
 from thetahat.core.metric import directions_of
 from thetahat.core.numbers import whole
+from thetahat.core.signature import refuse_parameters
 from thetahat.data import (
     Data,
     gather,
@@ -39,7 +40,7 @@ from thetahat.train._options import Progress
 from thetahat.train._result import History, Result
 from thetahat.train._risk_unit import RiskUnit, risk_unit
 from thetahat.train._session import TrackerGroup, ended
-from thetahat.train.jax import average, evaluated, metrics, rotated
+from thetahat.train.jax import average, evaluated, metrics, rotated, tables
 
 MEMBER = "member"
 """A word in the names of the members' runs."""
@@ -111,11 +112,7 @@ def fit_bagged(
     if members > MOST_MEMBERS:
         raise ConfigError(f"members={members}: a bag has at most {MOST_MEMBERS:,}; give fewer")
     if isinstance(what, Task):
-        if config:
-            raise ConfigError(
-                f"fit_bagged(task) takes no parameters; got {', '.join(config)}."
-                " Give the function that builds the task instead: fit_bagged(experiment, ...)"
-            )
+        refuse_parameters("fit_bagged", config)
         task = what
     else:
         config = read_signature(what).config(config)
@@ -174,6 +171,7 @@ def bag(results: Sequence[Result]) -> Bag:
         base,
         risk=risks,
         metrics=metrics(fitted),
+        tables=tables(fitted),
         best_epoch=int(np.median([results[k].best_epoch for k in kept])),
         fitted=fitted,
     )

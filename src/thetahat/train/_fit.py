@@ -14,6 +14,7 @@ from thetahat.core.arguments import arguments_named
 from thetahat.core.content import content_key, static_parts
 from thetahat.core.errors import did_you_mean
 from thetahat.core.run import functions_of
+from thetahat.core.signature import refuse_parameters
 from thetahat.train._checkpoint import read_header
 from thetahat.train._cohort import Training
 from thetahat.train._driver import Interrupt
@@ -61,11 +62,7 @@ def fit(
     """
     options = Options(checked_trackers(trackers), checkpoint, resume, progress, on=functions_of(on))
     if isinstance(what, Task):
-        if config:
-            raise ConfigError(
-                f"fit(task) takes no parameters; got {', '.join(config)}."
-                " Give the function that builds the task instead: fit(experiment, ...)"
-            )
+        refuse_parameters("fit", config)
         return _fit_task(what, options)
     shop = Shop(what)
     return _fit_all(shop, [shop.full(config)], options)[0]

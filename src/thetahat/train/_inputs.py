@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import ShapeError
+from thetahat.core.errors import notify
 from thetahat.data import Data, Observations, named_row
 
 
@@ -39,7 +40,20 @@ def inputs_of_part(data: Data, x: Any) -> Any:
             "predict got Observations that are no rows of the data that were fitted; give rows of"
             " the table, in its units"
         )
+    if found and not isinstance(x, Observations) and _both_units(data.transform, found[0]):
+        notify(
+            "predict got numbers that stand in a standardised part too; they are taken in the"
+            " table's own units. Name a part by predict('test')"
+        )
+        return None
     return found[0] if found else None
+
+
+def _both_units(transform: Any, rows: np.ndarray) -> bool:
+    """Whether rows of a standardised part may as well be a user's numbers: 0, 1 or 2.5."""
+    several = np.atleast_2d(rows)
+    short = np.array_equal(several, np.round(several, 3))
+    return short and not np.allclose(transform.encode(several), several, rtol=1e-6, atol=1e-9)
 
 
 def _as_rows(own: Any, x: Any) -> np.ndarray | None:

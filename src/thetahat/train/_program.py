@@ -9,7 +9,7 @@ tests that all backends give the same results.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -201,6 +201,11 @@ class Program(Protocol):
 
         The best state is the last one where nothing chooses another.
         """
+        ...
+
+    def tables(self, state: Any) -> Sequence[Mapping[str, Mapping[str, np.ndarray]]]:
+        """The tables of every member at the best state, by name and column; asked for only if the
+        Task has any."""
         ...
 
     def fitted(self, state: Any, k: int, config: Mapping[str, Any]) -> Estimate:

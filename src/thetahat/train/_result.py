@@ -14,6 +14,7 @@ from thetahat.core.errors import did_you_mean
 from thetahat.train._classify import ClassScores, scores_of
 from thetahat.train._program import Estimate
 from thetahat.train._saved import FittedFunction
+from thetahat.train._tables import frame_of
 
 
 class UnknownColumn(ConfigError, KeyError):
@@ -89,6 +90,8 @@ class Result(FittedFunction):
     """The estimated function, by the backend that trained it."""
     looks: list[str] = field(default_factory=list, repr=False)
     """Every look at the test part, in order."""
+    tables: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict, repr=False)
+    """The Task's tables at this state, by name and column; of a diverged run there are none."""
 
     @property
     def data(self) -> Any:
@@ -102,9 +105,21 @@ class Result(FittedFunction):
 
     def evaluate(self, part: str = "val") -> float:
         """The risk of "train", "val" or "test" anew. A look at the test part is counted."""
+        if not isinstance(part, str):
+            raise ConfigError(
+                f"evaluate() takes the name of a part, 'train', 'val' or 'test'; got a"
+                f" {type(part).__name__}. For other rows compare result.predict(x) with y"
+            )
         if part == "test":
             self.looks.append("evaluate")
         return self.fitted.risk(part)
+
+    def table(self, name: str) -> Any:
+        """A table of the Task as a pandas frame.
+
+        Raises:  ConfigError: no such table.   MissingExtra: pandas is not installed.
+        """
+        return frame_of(self.tables, name)
 
     def to_frame(self) -> Any:
         """The history as a pandas frame."""

@@ -13,6 +13,7 @@ import numpy as np
 from thetahat.core import ConfigError, MissingExtra, ShapeError, Status, Task, notify
 from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card, grid
+from thetahat.core.errors import did_you_mean
 from thetahat.core.json import plain_value
 from thetahat.core.nested import flat_config
 from thetahat.data import blank, say_gone
@@ -23,6 +24,12 @@ AnyResult = TypeVar("AnyResult", Result, Fitted)
 _SHOWN = 20
 """Members that a notebook lists."""
 _WELL = (Status.FINISHED, Status.STOPPED, Status.INTERRUPTED)
+
+
+_EQUAL = (
+    "{} over them show no spread. A seed acts where it is passed on: Task(seed=seed), a module's"
+    " own key, th.Shuffle(seed=seed) for the order of batches"
+)
 
 
 class Results(list[AnyResult]):
@@ -82,7 +89,9 @@ class Results(list[AnyResult]):
         except (TypeError, ValueError):
             probabilities = np.array([np.nan])
         if not ((probabilities >= 0) & (probabilities <= 1)).all():
-            raise ConfigError(f"q={q!r}: give probabilities from 0 to 1, such as (0.1, 0.5, 0.9)")
+            raise ConfigError(
+                f"q={q!r:.80}: give probabilities from 0 to 1, such as (0.1, 0.5, 0.9)"
+            )
         kept = self.ended_well()
         if kept[0].classes is not None:
             raise ConfigError(
@@ -91,11 +100,7 @@ class Results(list[AnyResult]):
             )
         found = kept.predict(x)
         if len(kept) > 1 and (found == found[0]).all():
-            notify(
-                f"all {len(kept)} members predict the same, so that quantiles over them show no"
-                " spread. A seed acts where it is passed on: Task(seed=seed), a module's own key,"
-                " th.Shuffle(seed=seed) for the order of batches"
-            )
+            notify(_EQUAL.format(f"all {len(kept)} members predict the same, so that quantiles"))
         return np.quantile(found, probabilities, axis=0)
 
     def plot(self, x: Any, q: Sequence[float] = (0.1, 0.5, 0.9)) -> Any:
@@ -127,12 +132,45 @@ class Results(list[AnyResult]):
 
         Parameters inside a parameter have dotted names; a column of the config that is called like
         one of the others begins with "config.". ``code`` is a digest of the experiment's own code.
+        A Notice says if all members have the same risks.
         """
         try:
             import pandas as pd
         except ModuleNotFoundError:
             raise MissingExtra("frame()", "tables") from None
+        risks = {tuple(m.risk.items()) for m in self if m.risk and _is_finite(m)}
+        if len(self) > 1 and len(risks) == 1 and all(map(_is_finite, self)):
+            notify(_EQUAL.format(f"all {len(self)} members have the same risks, so that numbers"))
         return pd.DataFrame(self._rows())
+
+    def table(self, name: str) -> Any:
+        """A pandas frame of the members' tables of this name: one line per member and row, with the
+        member's place and config beside it. Members that diverged have none.
+
+        Raises:  ConfigError: no member has such a table.   MissingExtra: pandas is not installed.
+
+        >>> import thetahat as th, numpy as np
+        >>> x = np.linspace(-1, 1, 8)[:, None]
+        >>> def line(slope: float = 1.0) -> th.Task:
+        ...     tables = {"line": lambda h: {"x": [0.0, 1.0], "true": [0.0, slope]}}
+        ...     return th.Task(th.models.Linear(1), (x, slope * x[:, 0]), epochs=1, tables=tables)
+        >>> th.fit_many(line, [{"slope": 1.0}, {"slope": 2.0}]).table("line").shape
+        (4, 4)
+        """
+        there = [k for k, m in enumerate(self) if name in getattr(m, "tables", {})]
+        if not there:
+            known = dict.fromkeys(n for m in self for n in getattr(m, "tables", {}))
+            said = did_you_mean(name, known) if known else "; Task(tables={name: f}) makes them"
+            raise ConfigError(f"no member has a table {name!r}{said}")
+        frames = []
+        for k in there:
+            own = self[k].table(name)  # pyright: ignore[reportAttributeAccessIssue]
+            config = flat_config(_plain_config(self[k]))
+            heads = {f"config.{c}" if c in own else c: v for c, v in config.items()}
+            frames.append(own.assign(member=k, **heads)[["member", *heads, *own.columns]])
+        import pandas as pd
+
+        return pd.concat(frames, ignore_index=True)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all members to one file; ``th.load`` gives them back. Raises as ``Result.save``."""
@@ -150,8 +188,7 @@ class Results(list[AnyResult]):
                 **member.metrics,
                 "code": next(iter(member.provenance.get("code", {}).values()), None),
             }
-            plain = {n: plain_value(v) if is_dataclass(v) else v for n, v in member.config.items()}
-            config = flat_config(plain)
+            config = flat_config(_plain_config(member))
             rows.append({f"config.{k}" if k in facts else k: v for k, v in config.items()} | facts)
         return rows
 
@@ -206,13 +243,12 @@ class Results(list[AnyResult]):
 
 
 @arguments_named
-def load(
-    path: str | os.PathLike[str], experiment: Callable[..., Task] | Task | None = None
-) -> Fitted | Results[Fitted]:
+def load(path: str | os.PathLike[str], experiment: Any = None) -> Fitted | Results[Fitted]:
     """Load a model that ``result.save`` or ``results.save`` wrote.
 
     Args:    experiment: what was fitted, where the model is of a class of the user's own: the
-             function is called with the stored config. Models of ``th.models`` need none.
+             function, which is called with the stored config; its Task; or a model of the same
+             shapes, whose parameters are replaced. Models of ``th.models`` need none.
     Returns: a Fitted; Results of them for a file of ``results.save``.
     Raises:  InputError: no such file, a damaged one, or one that needs the experiment.
 
@@ -224,13 +260,33 @@ def load(
     >>> bool((th.load(path).predict(x) == result.predict(x)).all())
     True
     """
-    if experiment is not None and not (callable(experiment) or isinstance(experiment, Task)):
+    if isinstance(experiment, type):
+        name = experiment.__name__
+        raise ConfigError(
+            f"{name} is a class; give a model of it, th.load(path, {name}(...)), or the function"
+            " that was fitted"
+        )
+    if _is_model(experiment):
+        experiment = Task(experiment, data=None)
+    if not (experiment is None or isinstance(experiment, Task) or callable(experiment)):
         raise ConfigError(
             f"experiment={experiment!r:.80} is not an experiment; give the function that was"
-            " fitted, or a th.Task"
+            " fitted, a th.Task, or the model"
         )
-    members, several = load_all(path, experiment)
+    members, several = load_all(path, experiment)  # pyright: ignore[reportArgumentType]
     return Results(members) if several else members[0]
+
+
+def _is_model(value: Any) -> bool:
+    """Whether a value is a model of one's own: a module, or an object with ``apply``."""
+    libraries = {kind.__module__.split(".")[0] for kind in type(value).__mro__}
+    pair = hasattr(value, "init") and hasattr(value, "apply")
+    return bool(libraries & {"flax", "equinox", "torch"}) or pair
+
+
+def _plain_config(member: Any) -> dict[str, Any]:
+    """Return a member's config, with dataclasses as mappings."""
+    return {n: plain_value(v) if is_dataclass(v) else v for n, v in member.config.items()}
 
 
 def _is_table(x: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import ConfigError, Status, Task, read_signature
+from thetahat.core.elsewhere import result_hint
 from thetahat.core.files import given_path
 from thetahat.core.json import plain_value
 from thetahat.core.start import Start
@@ -30,6 +31,16 @@ _MAPPINGS = ("config", "risk", "metrics", "provenance")
 
 class FittedFunction(ABC):
     """A fitted function, of a Result or of a file: it predicts in units of y."""
+
+    def __getattr__(self, name: str) -> Any:
+        known = dir(type(self))
+        if name in known:  # a property raised an AttributeError of its own
+            return object.__getattribute__(self, name)
+        fields = getattr(type(self), "__dataclass_fields__", {})
+        public = [one for one in (*fields, *known) if not one.startswith("_")]
+        hint = "" if name.startswith("_") else result_hint(name, public)
+        kind = type(self).__name__
+        raise AttributeError(f"a {kind} has no attribute {name!r}{hint}", name=name, obj=self)
 
     @property
     @abstractmethod

@@ -24,7 +24,9 @@ from thetahat.core import (
     Tracker,
     notify,
 )
+from thetahat.core.errors import why_failed
 from thetahat.core.metric import PARTS, RISKS, directions_of
+from thetahat.core.packed_table import pack_table
 from thetahat.data import Shuffle
 from thetahat.train._checkpoint import PatientWriter
 from thetahat.train._driver import Chunk, Clock
@@ -167,11 +169,29 @@ class Session:
         known = directions_of(self.program.task.metrics, parts)
         numbers = {name: numbers[name] for name in known if name in numbers}
         records = np.concatenate(self.records, axis=1) if self.records else self._none()
+        tables = self._tables(state)
         for k in which:
             result = self._result(state, cut, now, numbers, records[k], k)
+            if result.status is not Status.DIVERGED:
+                result = replace(result, tables=tables[k])
             self.results[k] = result
             self._report(self.cohort.members[k], result)
         self._tell()
+
+    def _tables(self, state: Any) -> Sequence[Mapping[str, Any]]:
+        """Evaluate the tables of the members; a table that fails costs the run nothing else."""
+        none: list[dict[str, Any]] = [{} for _ in range(self.program.size)]
+        if not self.program.task.tables:
+            return none
+        try:
+            return self.program.tables(state)
+        except (*FAULTS, MemoryError, ArithmeticError) as error:
+            names = ", ".join(self.program.task.tables)
+            notify(
+                f"the tables ({names}) could not be evaluated: {type(error).__name__}: {error}."
+                " The run keeps its other numbers"
+            )
+            return none
 
     def _report(self, member: int, result: Result) -> None:
         detail = {"together": self.program.size, **self._batch_order()}
@@ -188,7 +208,7 @@ class Session:
         """Report that every member failed, and why."""
         stopped = isinstance(error, KeyboardInterrupt)
         status = Status.INTERRUPTED if stopped else Status.FAILED
-        reason = "interrupted twice" if stopped else f"{type(error).__name__}: {error}"
+        reason = "interrupted twice" if stopped else why_failed(error)
         done = sum(block.shape[1] for block in self.records)
         spent = {"compile": self.program.compile_s, "run": self.clock.spent_s}
         seconds = self._seconds(spent)
@@ -320,6 +340,7 @@ def ended(
         metrics={n: v if np.isfinite(v) else None for n, v in metrics.items()},
         seconds=seconds,
         detail=facts,
+        tables={name: pack_table(name, columns) for name, columns in result.tables.items()},
     )
 
 

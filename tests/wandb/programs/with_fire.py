@@ -1,7 +1,6 @@
 """Fire, and a run as a context."""
 
 import fire
-
 import wandb
 
 

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 def findings_of(reading: Reading, *, strict: bool = False) -> tuple[list[Problem], list[Problem]]:
     """List the mistakes and the notes of a sweep file and of its program, by line."""
-    from thetahat.sweep import nothing_varies
+    from thetahat.sweep import nothing_varies, scheduler_problems
 
     errors, notes = list(reading.errors), list(reading.notes)
     if reading.sound is not None:
@@ -71,6 +71,8 @@ def findings_of(reading: Reading, *, strict: bool = False) -> tuple[list[Problem
         wrong, more = _against_program(reading.sound)
         (notes if strict else errors).extend(wrong)
         notes.extend(more)
+    if reading.spec is not None and not errors:
+        (notes if strict else errors).extend(scheduler_problems(reading.spec))
     same = None if reading.spec is None or errors else nothing_varies(reading.spec)
     if same is not None:
         (notes if strict else errors).append(same)
@@ -166,9 +168,10 @@ def _verdict(reading: Reading, mistakes: int) -> str:
 
 def first_configs(spec: SweepSpec, count: int, seed: int) -> list[dict[str, Any]]:
     """Draw the first configs of a sweep in which nothing has run yet."""
-    from thetahat.search import SearchHistory, sampler
+    from thetahat.search import SearchHistory
+    from thetahat.sweep.spec import SweepOptions, sampler_of
 
-    draw = sampler({"bayes": "tpe"}.get(spec.method, spec.method))
+    draw = sampler_of(spec, SweepOptions(seed=seed))
     configs: list[dict[str, Any]] = []
     position = 0
     while len(configs) < count:

@@ -111,6 +111,9 @@ def _add_columns(group: Any) -> None:
     add_value(
         group, "--na-values A,B,...", "more marks of a missing value, as in .,-99", comma_list
     )
+    add_value(
+        group, "--not-missing A,B,...", "words that are labels and not missing, as None", comma_list
+    )
     add_value(group, "--thousands CHAR", "mark between thousands, such as ,")
     add_value(group, "--decimal CHAR", "decimal mark (default: .)")
 

@@ -92,7 +92,7 @@ def _target(args: argparse.Namespace) -> tuple[Any, list[Any]] | None:
 def _cells(args: argparse.Namespace) -> Any:
     from thetahat.data import cells_of
 
-    return cells_of(args.na_values, args.thousands, args.decimal or ".")
+    return cells_of(args.na_values, args.thousands, args.decimal or ".", args.not_missing)
 
 
 def _guessed(args: argparse.Namespace, column: Any, values: list[Any]) -> tuple[str, str | None]:

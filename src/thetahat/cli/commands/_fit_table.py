@@ -23,7 +23,7 @@ NO_RATE = ("lbfgs", "gauss_newton", "lm", "levenberg_marquardt")
 PARTS = ("train", "val", "test")
 _READING = (
     "target", "features", "weights", "categorical", "missing", "ignore", "na_values", "thousands",
-    "decimal",
+    "decimal", "not_missing",
 )  # fmt: skip
 _SPLITTING = (*PARTS, "split_seed", "groups", "order", "stratify")
 
@@ -39,6 +39,7 @@ def fit_table(
     na_values: list[str] | None = None,
     thousands: str | None = None,
     decimal: str = ".",
+    not_missing: list[str] | None = None,
     model: str = "mlp",
     width: int = 64,
     depth: int = 2,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
 
 _LABEL = 12
+_MOST_POINTS = 12
+"""Points of a front that are shown."""
 _FAILURES = 3
 """Reasons of failures that are shown."""
 
@@ -53,19 +55,23 @@ def show_sweep(store: Store, sweep: SweepRow, format: str) -> int:
     screen = read_screen()
     state = paint(sweep.state, STATUS_STYLES.get(sweep.state, ""), screen.colour)
     goal = f"{facts['goal']} {facts['metric']}" if facts["metric"] else ""
+    if facts["front"]:
+        goal = ", ".join(f"{one['goal']} {one['name']}" for one in facts["front"]["objectives"])
     lines = ["  ".join(filter(None, [paint(word(sweep.name), "bold", screen.colour), state, goal]))]
     if sweep.reason:
         lines.append(word(sweep.reason))
     counted = ", ".join(f"{n} {status}" for status, n in facts["counts"].items())
     told = {
         "runs": f"{facts['runs']}" + (f": {counted}" if counted else ""),
-        "best": _best(facts),
+        "best": "" if facts["front"] else _best(facts),
+        "front": _front_line(facts),
         "contaminated": "tuned on the test set" if sweep.contaminated else "",
         "id": sweep.id,
         "file": word(sweep.file or ""),
         "begun": sweep.created[:19].replace("T", " ") + " UTC",
     }
     lines += ["", *(f"{label.ljust(_LABEL - 1)} {text}" for label, text in told.items() if text)]
+    lines += _front_table(facts, screen)
     if facts["failures"]:
         lines += ["", *map(_failure, facts["failures"][:_FAILURES])]
         hidden = len(facts["failures"]) - _FAILURES
@@ -103,11 +109,36 @@ def _best(facts: dict[str, Any]) -> str:
     setting = ", ".join(f"{word(k)}={short(v)}" for k, v in best.get("config", {}).items())
     if "run" in best:
         return f"{facts['metric']} {short(best['value'])}, run {word(best['run'])}"
+    if "mean" in best:
+        sd = "" if best["sd"] is None else f", sd {short(best['sd'])},"
+        return f"{facts['metric']} mean {short(best['mean'])}{sd} of {best['n']} folds at {setting}"
     return f"{facts['metric']} median {short(best['value'])} over {best['n']} runs at {setting}"
+
+
+def _front_line(facts: dict[str, Any]) -> str:
+    front = facts["front"]
+    if not front:
+        return ""
+    what = "settings" if front["replicated"] else "runs"
+    return f"{len(front['points']):,} of {front['among']:,} {what} that no other improves on"
+
+
+def _front_table(facts: dict[str, Any], screen: Any) -> list[str]:
+    """Write the first points of the front as a table."""
+    from thetahat.cli.terminal._run_table import front_rows
+
+    if not facts["front"] or not facts["front"]["points"]:
+        return []
+    rows, columns = front_rows(facts["front"], _MOST_POINTS)
+    more = len(facts["front"]["points"]) - len(rows)
+    text = table(rows, columns, "table", width=screen.width).rstrip("\n")
+    return ["", text, *([f"... and {more:,} more; --format json has all"] if more > 0 else [])]
 
 
 def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
     from thetahat.analysis import (
+        fold_means,
+        front_of,
         join_reasons,
         may_repeat,
         names_of,
@@ -121,7 +152,13 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
     file = read_file(sweep.spec)
     sign = -1 if file.goal == "maximize" else 1
     best: dict[str, Any] | None = None
-    if file.metric is not None and may_repeat(sweep, file):
+    means = None
+    if file.metric is not None and sweep.plan.get("folds", 1) > 1:
+        means = fold_means(sweep, tried_runs(store, sweep.id), file.metric, sign)
+    if means:
+        lead = means[0]
+        best = {"mean": lead.mean, "sd": lead.sd, "n": lead.n, "config": dict(lead.config)}
+    elif file.metric is not None and may_repeat(sweep, file):
         runs = tried_runs(store, sweep.id)
         seeds = seeds_of(sweep, names_of(runs))
         found = standings(runs, seeds, file.metric, sign, replicates=replicates_of(sweep))
@@ -131,6 +168,9 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
     elif file.metric is not None:
         lead = leading_run(store, sweep.id, file.metric, sign)
         best = None if lead is None else {"value": lead[1], "run": lead[0]}
+    front = None
+    if file.objectives:
+        front = front_of(sweep, file, tried_runs(store, sweep.id)).listing()
     counts = count_runs(store, sweep.id)
     return {
         "id": sweep.id,
@@ -144,6 +184,7 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
         "counts": dict(sorted(counts.items(), key=lambda one: -one[1])),
         "failures": join_reasons(failure_reasons(store, sweep.id)),
         "best": best,
+        "front": front,
         "contaminated": sweep.contaminated,
         "file": sweep.file,
         "created": sweep.created,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,14 @@ def add_flags(parser: Any) -> None:
     add_value(search, "--count N", "runs in all, at most", whole_number())
     add_value(search, "--replicates K", "run each setting with K seeds", whole_number())
     add_value(search, "--enqueue CSV", "points to start from, one a line")
+    search.add_argument(
+        "--constraint",
+        action="append",
+        metavar="CONDITION",
+        help="between parameters, such as 'width <= 4 * depth' (may be repeated)",
+    )
+    add_value(search, "--folds K", "run each setting with fold=0 to K-1", whole_number())
+    add_value(search, "--prior SWEEP|CSV", "earlier runs with results, for the search")
     add_switch(search, "--shuffle", "a grid in a seeded random order")
     add_value(search, "--sampler NAME", f"{one_of(OTHER_SAMPLERS)} (default: tpe)")
     add_switch(search, "--asha", "ASHA in place of Hyperband's rule")
@@ -76,6 +85,7 @@ def add_flags(parser: Any) -> None:
     add_switch(change, "--cancel", "end it, and its runs, now")
     add_value(change, "--extend FILE", "continue with another file")
     add_switch(change, "--retry-failed", "run its failed runs again, and no others")
+    add_switch(change, "--diverged", "with --retry-failed: also the runs that diverged")
     add_store(parser)
     add_format(parser, ("table", "json"))
 
@@ -88,6 +98,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"{both} exclude each other; give one of them")
     if asked:
         fits = {*_CHANGES, "what", "quiet", "store", "format"}
+        if asked[0] == "retry_failed":
+            fits.add("diverged")
         if asked[0] in ("extend", "retry_failed"):
             # Working on it is what comes next.
             fits |= {"run", "ui", "workers", "devices", "keep_going"} if args.run else {"run"}
@@ -99,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
                 f" one; leave out --{flag}"
             )
         return _change(args, asked[0])
+    if args.diverged:
+        raise ConfigError("--diverged says which runs --retry-failed takes; give it too")
     if args.ui and not args.run:
         raise ConfigError("--ui shows the page while a sweep runs; give --run too")
     return _make(args)
@@ -132,9 +146,13 @@ def _made(
     early: Sequence[WorkerProcess],
 ) -> int:
     from thetahat.store import open_store
-    from thetahat.sweep.agent import early_pool, find_out, new_sweep
+    from thetahat.sweep.agent import early_pool, find_out, new_sweep, read_prior
 
     with open_store(args.store) as store:
+        if args.prior:
+            prior = read_prior(store, spec, args.prior)
+            plan = replace(plan, prior=prior.runs)
+            print_beside(prior.says)
         pool = early_pool(store, spec, plan, work, early)
         sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan, pool))
         _print(sweep, spec, plan, args)
@@ -144,7 +162,14 @@ def _made(
 
 
 def _change(args: argparse.Namespace, how: str) -> int:
-    from thetahat.store import cancel_sweep, find_sweep, open_store, retry_failed, set_state
+    from thetahat.store import (
+        cancel_sweep,
+        find_sweep,
+        nothing_to_retry,
+        open_store,
+        retry_failed,
+        set_state,
+    )
     from thetahat.sweep import read_sweep
     from thetahat.sweep.agent import extend_sweep
 
@@ -154,12 +179,12 @@ def _change(args: argparse.Namespace, how: str) -> int:
             sweep = extend_sweep(store, sweep, read_sweep(args.extend).require())
             outcome = f"goes on with {args.extend}"
         elif how == "retry_failed":
-            n = retry_failed(store, sweep.id)
+            n = retry_failed(store, sweep.id, diverged=args.diverged)
             if not n:
-                raise ConfigError(
-                    f"no run of the sweep {sweep.id} has failed (one that diverged has not)"
-                )
-            outcome = f"runs {n:,} failed run{'s' * (n != 1)} again"
+                flag = f"thetahat sweep {sweep.id} --retry-failed --diverged"
+                raise ConfigError(nothing_to_retry(store, sweep, flag, diverged=args.diverged))
+            kinds = "failed or diverged" if args.diverged else "failed"
+            outcome = f"runs {n:,} {kinds} run{'s' * (n != 1)} again"
         else:
             state = {"pause": "paused", "resume": "running", "cancel": "cancelled"}[how]
             reason = f"by thetahat sweep --{how}"
@@ -202,6 +227,8 @@ def plan_of(args: argparse.Namespace) -> SweepOptions:
         "sampler": args.sampler,
         "retries": args.retries,
         "enqueue": tuple(read_points(args.enqueue)) if args.enqueue else None,
+        "constraints": None if args.constraint is None else tuple(args.constraint),
+        "folds": args.folds,
         "asha": args.asha,
         "mode": args.mode,
         "cohort": args.cohort,
@@ -217,6 +244,7 @@ def _print(sweep: SweepRow, spec: SweepSpec, plan: SweepOptions, args: argparse.
         return
     points = "endless" if sweep.points is None else many_runs(sweep.points)
     seeds = f", {plan.replicates} seeds each" if plan.replicates > 1 else ""
+    seeds = f", {plan.folds} folds each" if plan.folds > 1 else seeds
     if not args.quiet:
         say(f"sweep {sweep.id} ({sweep.name}): {spec.method}, {points}{seeds}")
     if sweep.contaminated and spec.metric is not None:

@@ -90,7 +90,9 @@ class View:
         took = span(time.monotonic() - self._began_s)
         counts = f"{many_runs(len(runs))}{self._lost(runs)}{_left(sweep, every)}; {took}"
         say(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {counts}")
-        if self.metric is not None:
+        if self.watch.several:
+            self._front(sweep)
+        elif self.metric is not None:
             self._best(sweep, every, self.metric)
         elif runs:
             print_runs(runs[:BEST_RUNS], "table", None, tell=False)
@@ -101,6 +103,22 @@ class View:
         emit(f"look at all of them: thetahat runs {sweep.id}{self.where}\n")
         if tally.interrupted and not sweep.over:
             print_error(f"interrupted; go on with: thetahat agent {sweep.id}{self.where}")
+
+    def _front(self, sweep: SweepRow) -> None:
+        """Print the runs or settings that no other improves on."""
+        from thetahat.analysis import front_of, read_file
+        from thetahat.cli.terminal._output import print_table
+        from thetahat.cli.terminal._run_table import front_rows
+        from thetahat.store import tried_runs
+
+        front = front_of(sweep, read_file(sweep.spec), tried_runs(self.store, sweep.id))
+        if not front.points:
+            return
+        names = " and ".join(name for name, _ in front.objectives)
+        more = len(front.points) - BEST_RUNS
+        first = f", the first {BEST_RUNS}" if more > 0 else ""
+        say(f"the Pareto front of {names}{first}: {front.says} that no other improves on")
+        print_table(*front_rows(front.listing(), BEST_RUNS))
 
     def _best(self, sweep: SweepRow, runs: Sequence[RunRow], metric: Objective) -> None:
         """Print the best settings by their median; the best run is often a lucky one."""
@@ -118,6 +136,8 @@ class View:
         from thetahat.store import shared_orders
 
         name, sign = metric.name, metric.sign
+        if self._fold_means(sweep, metric):
+            return
         shared = shared_orders(self.store, sweep.id)
         groups = settings_of(sweep, runs, name, shared=shared)
         if replicates_of(sweep) > 1 or any(group.runs > 1 for group in groups):
@@ -140,10 +160,29 @@ class View:
         if found:
             same = sum(run.metrics[name] == found[0].metrics[name] for run in found)
             say(f"the best by {name}{_alike(same)}{_early(found[0])}:")
-            print_runs(found[:BEST_RUNS], "table", None, tell=False)
+            print_runs(found[:BEST_RUNS], "table", None, tell=False, first=name)
             searched = (".".join(path) for path in _searched(sweep))
             if told := shared_words(found[:BEST_RUNS], searched):
                 say(told)
+
+    def _fold_means(self, sweep: SweepRow, metric: Objective) -> bool:
+        """Print the best settings of a sweep over folds; return whether it is one."""
+        from thetahat.analysis import flat_config, fold_means
+        from thetahat.cli.terminal._output import print_table
+        from thetahat.store import tried_runs
+
+        if sweep.plan.get("folds", 1) < 2:
+            return False
+        found = fold_means(sweep, tried_runs(self.store, sweep.id), metric.name, metric.sign)
+        if found:
+            names = [".".join(path) for path in _searched(sweep)]
+            say(f"the best settings by {metric.name}, its mean over the folds:")
+            rows = [
+                {**{n: flat_config(one.config).get(n) for n in names}, **vars(one)}
+                for one in found[:BEST_RUNS]
+            ]
+            print_table(rows, [*names, "n", "failed", "mean", "sd"])
+        return True
 
     def _lost(self, runs: Sequence[RunRow]) -> str:
         """Count the runs that failed, did not finish, or never logged the metric."""

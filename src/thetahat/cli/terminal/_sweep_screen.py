@@ -73,6 +73,8 @@ class SweepCounts:
     waiting: int = 0
     """Returned to the queue, to be continued."""
     best: Best | None = None
+    front: str = ""
+    """How large the Pareto front is, where there are several objectives."""
     contaminated: bool = False
     per_second: float | None = None
     left_s: float | None = None
@@ -90,7 +92,9 @@ def block(now: SweepCounts, window: Window) -> list[Text]:
     from rich.text import Text
 
     lines = [_head(now, window), _progress(now, window)]
-    if now.best is not None:
+    if now.front:
+        lines.append(fit([(9, f"Pareto front: {now.front}", "bold")], window.width - 2))
+    elif now.best is not None:
         lines.append(_best(now, now.best, window))
     room = max(1, window.height - len(lines) - 2)
     shown = now.agents if len(now.agents) <= room else now.agents[: room - 1]
@@ -108,7 +112,9 @@ def plain(now: SweepCounts) -> str:
         words.append(f"{now.failed:,} failed")
     if now.cut:
         words.append(f"{now.cut:,} not finished")
-    if now.best is not None:
+    if now.front:
+        words.append(f"Pareto front: {now.front}")
+    elif now.best is not None:
         words.append(f"best {now.metric} {short(now.best.value)} ({now.best.says})")
     words += filter(None, [rate_words(now.per_second), left_words(now.left_s)])
     if len(now.agents) > 1:

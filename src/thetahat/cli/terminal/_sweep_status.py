@@ -80,6 +80,8 @@ class SweepWatch:
     def change(self, sweep: SweepRow, paths: tuple[tuple[str, ...], ...]) -> None:
         """Replace the sweep: its file is another one."""
         self.sweep, self.paths = sweep, paths
+        self.several = bool(sweep.spec.get("metrics"))
+        """Whether the sweep has several objectives: then it has a front in place of a best run."""
         self.counts = replace(self.counts, points=sweep.points)
         self._speed = Speed()
         seeds = seeds_of(sweep, map(".".join, paths))
@@ -109,6 +111,7 @@ class SweepWatch:
         if began < self._next_s and not at_once:
             return
         counts = count_runs(self.store, self.sweep.id)
+        front = self._front() if self.several else ""
         groups = running_now(self.store, self.sweep.id)
         agents = [a for a in list_agents(self.store, self.sweep.id) if a["ended"] is None]
         others = any(a["id"] != self.agent for a in agents)
@@ -133,6 +136,7 @@ class SweepWatch:
             running=running,
             waiting=waiting,
             best=self._best,
+            front=front,
             per_second=self._speed.runs_per_second(),
             agents=tuple(self._agents(agents, groups)),
         )
@@ -151,6 +155,15 @@ class SweepWatch:
                 continue
             if (value := finite(run.metrics.get(self.metric.name))) is not None:
                 self.best(value, run.name, run.id)
+
+    def _front(self) -> str:
+        """Say how large the front is; nothing before a run has every number."""
+        from thetahat.analysis import front_of, read_file
+        from thetahat.store import tried_runs
+
+        file = read_file(self.sweep.spec)
+        front = front_of(self.sweep, file, tried_runs(self.store, self.sweep.id))
+        return front.says if front.points else ""
 
     def _best_setting(self, metric: Objective) -> Best | None:
         """Find the best setting by its median; if no setting has two runs, the best run."""

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Ended, Logged, Started, Status, Tracker
-from thetahat.search import Hyperband, asha, stop, target_reached
+from thetahat.search import Hyperband, Trial, asha, stop, target_reached, targets_reached
 from thetahat.store import (
     CANCELLED_REASON,
     Claim,
@@ -36,7 +36,7 @@ from thetahat.sweep._events import AgentEvent, Alive, Noted, Remarked, RunEvent
 from thetahat.sweep._full_disk import FullDisk
 from thetahat.sweep.agent._data_files import DataFiles
 from thetahat.sweep.agent._followers import Followers
-from thetahat.sweep.agent._history import SweepTrials
+from thetahat.sweep.agent._history import PRUNED, SweepTrials
 from thetahat.sweep.agent._kept_models import KeptModels
 from thetahat.sweep.agent._liveness import AgentWatch, StorePlace, proof_of_life
 from thetahat.sweep.agent._logged_metric import LoggedMetric
@@ -114,6 +114,8 @@ class Search:
     count: int | None = None
     keep_going: bool = False
     early: Hyperband | None = None
+    prune: Callable[[Sequence[Trial]], set[str]] | None = None
+    """The runs that a study's pruner stops, of the trials of the search."""
     asha: bool = False
     columns: frozenset[str] | None = None
     kept: KeptModels | None = None
@@ -220,7 +222,8 @@ class Agent:
     def _propose(self, sweep: SweepRow, begun: int, n: int) -> Offer:
         """Propose runs from the sweep's file: always from the current one."""
         if (sweep.text, sweep.plan) != (self.sweep.text, self.sweep.plan):
-            self.sweep, self._logged.seen = sweep, False
+            self.sweep = sweep
+            self._logged.seen.clear()
             search = self._refit(sweep)
             self.outdated = search is None
             if search is not None:
@@ -391,8 +394,8 @@ class Agent:
             self.say(ended)
         if self._search.kept is not None and written.ended:
             self._search.kept.prune()
-        if metric is not None:
-            self._logged.check(metric, written.ended, self._search.columns)
+        for objective in self._search.trials.objectives:
+            self._logged.check(objective, written.ended, self._search.columns)
         if not self._search.keep_going and not self._works:
             _check_first_failures(self.tally, self.sweep)
         return events
@@ -414,24 +417,36 @@ class Agent:
             )
             # Also without losers: runs that wait at a band go on.
             self.runner.stop(dict.fromkeys(losers, reason))
+        elif search.prune is not None:
+            trials.refresh()
+            losers = search.prune(trials.history(0).trials) & self.runner.busy
+            self.runner.stop(dict.fromkeys(losers, f"{PRUNED} the study's pruner stopped it"))
         self._check_target()
 
     def _check_target(self) -> None:
         """End the sweep once a run that ended well has reached the target."""
         self._near, trials = False, self._search.trials
         metric = trials.metric
-        if metric is None or metric.target is None or self.tally.state != RUNNING:
+        aimed = [one for one in trials.objectives if one.target is not None]
+        if metric is None or not aimed or self.tally.state != RUNNING:
             return
         trials.refresh()
         history = trials.history(0)
+        if len(trials.objectives) > 1:
+            if targets_reached(history, trials.objectives):
+                words = " and ".join(f"{one.name} {one.target:g}" for one in aimed)
+                self._reached(f"a run reached the targets {words}")
+            return
         reached = target_reached(history)
         ended = replace(history, trials=[trial for trial in history.trials if trial.over])
         self._near = reached and not target_reached(ended)
         if reached and not self._near:
-            reason = f"{metric.name} reached its target {metric.target:g}"
-            set_state(self.store, self.sweep.id, FINISHED, reason)
-            self.queue.end_waiting(reason)
-            self.say(Remarked(f"{reason}: no new runs begin"))
+            self._reached(f"{metric.name} reached its target {metric.target:g}")
+
+    def _reached(self, reason: str) -> None:
+        set_state(self.store, self.sweep.id, FINISHED, reason)
+        self.queue.end_waiting(reason)
+        self.say(Remarked(f"{reason}: no new runs begin"))
 
     def _interrupt(self, *_: Any) -> None:
         """Handle Ctrl-C: the first finishes the chunk, the second stops at once."""

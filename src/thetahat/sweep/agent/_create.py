@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thetahat.core.choices import OTHER_SAMPLERS, STUDY_SAMPLERS, one_of
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.run import Status
-from thetahat.search import sampler
+from thetahat.search import Constraint, SearchHistory, accepts_all, sampler
 from thetahat.store import (
     NewSweep,
     Store,
@@ -24,8 +25,10 @@ from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._from_python import with_values
 from thetahat.sweep.spec._options import SweepOptions, nested, options_from_json
 from thetahat.sweep.spec._program import experiment_of
+from thetahat.sweep.spec._scheduler import need_library, sampler_of, scheduler_problems
 from thetahat.sweep.spec._signature_check import Examined, examine
 from thetahat.sweep.spec._spec import (
+    CUSTOM,
     IN_PYTHON,
     SweepSpec,
     contamination,
@@ -38,6 +41,12 @@ from thetahat.sweep.workers._early_start import cap_of, is_experiment, points_of
 
 if TYPE_CHECKING:
     from thetahat.sweep.workers._pool import Pool
+
+
+_FOLD = "fold"
+"""The parameter that ``--folds`` counts up."""
+_TRIED = 5000
+"""Draws of which one must satisfy the constraints."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +178,8 @@ def extend_sweep(
 def _has_chosen(store: Store, sweep: SweepRow) -> bool:
     """Whether results have decided what a sweep runs; a grid or random draws only rank them."""
     spec = spec_of(sweep)
-    looks = spec.method == "bayes" or (spec.metric is not None and spec.metric.target is not None)
+    targets = any(one.target is not None for one in spec.objectives)
+    looks = spec.method in ("bayes", CUSTOM) or targets
     counts = count_runs(store, sweep.id)
     return looks and any(Status(status).over for status in counts)
 
@@ -192,6 +202,7 @@ def find_out(
         )
     _refuse(spec, [same] if (same := nothing_varies(spec)) else [])
     _check_flags(spec, plan)
+    _refuse(spec, scheduler_problems(spec, plan))
     examined: Examined | None = None
     if experiment is not None:
         examined = examine(spec, experiment)
@@ -203,7 +214,7 @@ def find_out(
         if program.experiment is not None:
             examined = examine(spec, program.experiment)
     if examined is None:
-        found = Found(seed="seed" if plan.replicates > 1 else None)
+        found = Found(seed=_FOLD if plan.folds > 1 else "seed" if plan.replicates > 1 else None)
     else:
         _refuse(spec, examined.problems)
         if plan.replicates > 1 and examined.seed is None:
@@ -211,15 +222,24 @@ def find_out(
                 f"--replicates={plan.replicates}: {examined.experiment}() has no seed to count up;"
                 " give it a parameter such as seed: th.Seed = 0"
             )
-        seed = examined.seed if plan.replicates > 1 else None
-        found = Found(
-            examined.experiment, seed, examined.first_seed, examined.traced, examined.seeds
-        )
-    if found.seed is not None and found.seed in {d.path[0] for d in spec.space.searched}:
-        raise ConfigError(
-            f"--replicates={plan.replicates}: the sweep searches over {found.seed!r} itself; take"
-            " it out of the file, or leave --replicates away"
-        )
+        seed, first = (examined.seed, examined.first_seed) if plan.replicates > 1 else (None, 0)
+        if plan.folds > 1:
+            if not examined.folds:
+                raise ConfigError(
+                    f"--folds={plan.folds}: {examined.experiment}() has no parameter fold; give it"
+                    " one, such as fold: th.Static[th.Seed] = 0, which chooses the part held out"
+                )
+            seed = _FOLD
+        found = Found(examined.experiment, seed, first, examined.traced, examined.seeds)
+    if found.seed is not None and found.seed in {d.path[0] for d in spec.space.dimensions}:
+        flag = "folds" if plan.folds > 1 else "replicates"
+        searched = found.seed in {d.path[0] for d in spec.space.searched}
+        if searched or flag == "folds":
+            raise ConfigError(
+                f"--{flag}={plan.each}: the sweep {'searches over' if searched else 'sets'}"
+                f" {found.seed!r} itself; take it out of the file, or leave --{flag} away"
+            )
+    _check_constraints(spec, plan)
     return found
 
 
@@ -238,17 +258,12 @@ def _check_flags(spec: SweepSpec, plan: SweepOptions) -> None:
             f"--shuffle: only a grid has an order to shuffle, and {spec.file} asks for"
             f" {spec.method}"
         )
-    if plan.sampler is not None and spec.method != "bayes":
-        raise ConfigError(
-            f"--sampler={plan.sampler} chooses among the searches of method: bayes, and"
-            f" {spec.file} asks for {spec.method}"
-        )
+    _check_sampler(spec, plan)
     if plan.asha and spec.hyperband is None:
         raise ConfigError(
             f"--asha needs the bands of an early_terminate section, which {spec.file} has not; add"
             " early_terminate: {type: hyperband, min_iter: 3}"
         )
-    sampler(plan.sampler or spec.method)  # raises if an extra is missing
     if plan.mode in ("cohort", "exact", "worker") and not (
         is_experiment(spec) or spec.function is not None
     ):
@@ -267,6 +282,69 @@ def _check_flags(spec: SweepSpec, plan: SweepOptions) -> None:
         if missing:
             raise ConfigError(f"--enqueue: no column {missing[0]!r}, which every point needs")
         nested(point, {})
+
+
+def _check_constraints(spec: SweepSpec, plan: SweepOptions) -> None:
+    """Check that constraints name parameters of the sweep, and leave some points."""
+    names = {".".join(d.path) for d in spec.space.dimensions}
+    names |= {".".join(d.path[:k]) for d in spec.space.dimensions for k in range(1, len(d.path))}
+    constraints = [Constraint(text) for text in plan.constraints]
+    for one in constraints:
+        unknown = sorted(one.names - names)
+        if unknown and not spec.proposes:
+            raise ConfigError(
+                f"--constraint={one.text!r}: the sweep has no parameter {unknown[0]!r}"
+                f"{did_you_mean(unknown[0], sorted(names))}"
+            )
+    if not constraints or spec.proposes:
+        return
+    accepts, space = accepts_all(constraints), spec.space
+    if spec.method == "grid":
+        found = sampler_of(spec, plan)(space, SearchHistory(), 0, 1)
+        some = bool(found.configs)
+    else:
+        draws = sampler("random")(space, SearchHistory(), 0, _TRIED).configs
+        some = any(map(accepts, draws))
+    if not some:
+        what = "no point of the grid" if spec.method == "grid" else f"none of {_TRIED:,} draws"
+        listed = " and ".join(repr(one.text) for one in constraints)
+        raise ConfigError(f"{what} satisfies the constraints {listed}; loosen them")
+    paths = {".".join(d.path): d.path for d in space.dimensions}
+    for point in plan.enqueue:
+        if not accepts(nested(point, paths)):
+            raise ConfigError(f"--enqueue: the point {dict(point)} breaks the constraints")
+
+
+def _check_sampler(spec: SweepSpec, plan: SweepOptions) -> None:
+    """Check that ``--sampler`` goes with the method, and that its extra is installed."""
+    if spec.method == CUSTOM:
+        scheduler = spec.scheduler
+        need_library("optuna" if scheduler is None else scheduler.engine)
+        if plan.sampler is None:
+            return
+        if plan.sampler not in STUDY_SAMPLERS:
+            raise ConfigError(
+                f"--sampler={plan.sampler}: unknown sampler"
+                f"{did_you_mean(plan.sampler, STUDY_SAMPLERS)}"
+            )
+        if scheduler is not None and (scheduler.optimizer or scheduler.engine != "optuna"):
+            whose = f"{scheduler.optimizer}()" if scheduler.optimizer else scheduler.engine
+            raise ConfigError(
+                f"--sampler={plan.sampler}: {whose} of {spec.file} chooses the sampler; leave the"
+                " flag out"
+            )
+        return
+    if plan.sampler is not None and spec.method != "bayes":
+        raise ConfigError(
+            f"--sampler={plan.sampler} chooses among the searches of method: bayes, and"
+            f" {spec.file} asks for {spec.method}"
+        )
+    if plan.sampler is not None and plan.sampler not in OTHER_SAMPLERS:
+        raise ConfigError(
+            f"--sampler={plan.sampler} searches several objectives, for method: custom; take"
+            f" {one_of(OTHER_SAMPLERS)}"
+        )
+    sampler(plan.sampler or spec.method)  # raises if an extra is missing
 
 
 def _from_here(file: str) -> str:

@@ -16,12 +16,13 @@ from thetahat.sweep.agent._agent import Agent, Say, Search, Tally
 from thetahat.sweep.agent._create import Found
 from thetahat.sweep.agent._history import SweepTrials, words_of
 from thetahat.sweep.agent._kept_models import KeptModels
-from thetahat.sweep.agent._proposer import Proposer, sampler_of
+from thetahat.sweep.agent._proposer import Proposer
 from thetahat.sweep.processes._runner import Processes
 from thetahat.sweep.spec._options import SweepOptions, options_from_json
 from thetahat.sweep.spec._program import find_program, runs_program
+from thetahat.sweep.spec._scheduler import SweepInfo, sampler_of
 from thetahat.sweep.spec._source_files import Code, FunctionCode
-from thetahat.sweep.spec._spec import SweepSpec, spec_of
+from thetahat.sweep.spec._spec import CUSTOM, SweepSpec, spec_of
 from thetahat.sweep.workers._cohort_size import CohortSizes
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._early_start import Work, cap_of, is_experiment, size_of, starter
@@ -84,13 +85,23 @@ def _search_of(
         return None
     spec, plan = spec_of(sweep), options_from_json(sweep.plan)
     found = Found(**sweep.plan.get("found", {}))
-    paths = tuple(d.path for d in spec.space.dimensions)
-    if found.seed is not None:
+    paths = None if spec.proposes else tuple(d.path for d in spec.space.dimensions)
+    if found.seed is not None and paths is not None:
         paths = (*paths, (found.seed,))
-    needs_records = spec.hyperband is not None or found.experiment is None
+    sample = sampler_of(spec, plan, folder_of(sweep), _info(sweep))
+    # Replicates of a setting are one trial: a pruner cannot judge one of them.
+    prune = getattr(sample, "losers", None) if found.seed is None else None
+    prune = prune if getattr(sample, "prunes", False) else None
+    judged = spec.hyperband is not None or prune is not None
+    needs_records = judged or found.experiment is None
     column = spec.metric.name if spec.metric is not None and needs_records else None
     follower = Follower(store, sweep.id, column)
-    trials = SweepTrials(follower, spec.metric, paths, found.seed, words_of(spec.space))
+    words = words_of(spec.space)
+    trials = SweepTrials(
+        *(follower, spec.metric, paths, found.seed, words, spec.objectives),
+        folds=plan.folds > 1,
+        prior=plan.prior,
+    )
     if isinstance(runner, Pool):
         left = partial(left_of, store, sweep, runner.size, work.count)
         marks = () if spec.hyperband is None else spec.hyperband.bands(upto=_BANDS_UPTO)
@@ -103,7 +114,7 @@ def _search_of(
     draws = spec.method == "random" and not spec.space.discrete
     proposer = Proposer(
         spec.space,
-        sampler_of(spec.method, plan),
+        sample,
         plan,
         trials,
         {"experiment": found.experiment, "source": _source(spec, folder_of(sweep))},
@@ -118,9 +129,16 @@ def _search_of(
         work.count,
         work.keep_going,
         spec.hyperband,
+        prune,
         plan.asha,
         RISKS if found.experiment is not None else None,
         kept,
+    )
+
+
+def _info(sweep: SweepRow) -> SweepInfo:
+    return SweepInfo(
+        id=sweep.id, name=sweep.name, project=sweep.project or "", config=dict(sweep.spec)
     )
 
 
@@ -151,7 +169,7 @@ def cohort_sizes(
     A search that learns proposes better the more runs it has seen, and proposes blindly what it is
     asked for at once. So it is asked for few runs at a time, and for one if their programs differ.
     """
-    learns = spec.method == "bayes" and (plan.sampler or "tpe") not in BLIND
+    learns = spec.method in ("bayes", CUSTOM) and (plan.sampler or "tpe") not in BLIND
     start, most = TOGETHER, MOST
     if plan.mode == "worker":
         start, most = 1, 0

@@ -22,8 +22,8 @@ class LoggedMetric:
 
     def __init__(self, store: Store, sweep_id: str) -> None:
         self.store, self.sweep_id = store, sweep_id
-        self.seen = False
-        """Whether some run has logged the metric."""
+        self.seen: set[str] = set()
+        """The metrics of the sweep that some run has logged."""
         self._columns: set[str] = set()
         self._directions: dict[str, str] = {}
 
@@ -45,7 +45,7 @@ class LoggedMetric:
                  tells.
         Raises:  ConfigError: they do not.
         """
-        if self.seen:
+        if metric.name in self.seen:
             return
         mode = self._directions.get(metric.name)
         if mode is not None and mode != ("max" if metric.goal == "maximize" else "min"):
@@ -63,7 +63,7 @@ class LoggedMetric:
         # What the test part says, only its end tells.
         known = columns if self._columns and not metric.name.startswith("test_") else None
         if metric.name in seen:
-            self.seen = True
+            self.seen.add(metric.name)
         elif done or (known is not None and metric.name not in known):
             logged = sorted((seen | (known or set())) - {"epoch", "step", "seconds"})
             listed = f"they log {', '.join(logged)}" if logged else "they log nothing"

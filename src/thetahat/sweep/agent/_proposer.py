@@ -9,16 +9,10 @@ from typing import Any
 
 from thetahat.core.json import merge
 from thetahat.core.run import Status
-from thetahat.search import Sampler, Space, sampler
+from thetahat.search import Sampler, Space
 from thetahat.store import NewRun, Offer, SweepRow
 from thetahat.sweep.agent._history import SweepTrials
 from thetahat.sweep.spec._options import SweepOptions, nested
-
-
-def sampler_of(method: str, plan: SweepOptions) -> Sampler:
-    """The sampler that a file's method and the flags ask for."""
-    name = method if method == "grid" or plan.sampler is None else plan.sampler
-    return sampler(name, shuffle=plan.shuffle and method == "grid")
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ class Proposer:
             return Offer([], sweep.position)
         if self._looks_back:
             self.trials.refresh()
-        each = self.plan.replicates if self.seed is not None else 1
+        each = self.plan.each if self.seed is not None else 1
         point, done = divmod(begun, each)
         new: list[NewRun] = []
         if done:

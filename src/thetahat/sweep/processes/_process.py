@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any
 
 from thetahat.core.errors import InputError, StoreError
@@ -350,6 +350,8 @@ def ending(code: int, log: Path) -> str:
 
 LONGEST = 300
 _TRACEBACK = "Traceback (most recent call last):"
+_FRAME = re.compile(r'  File "(?!.*(?:site-packages|lib/python3|<frozen))(.*)", line (\d+)')
+"""A line of a traceback that names a line of the user's program."""
 _FATAL = ("Fatal Python error:", "terminate called", "panic:")
 _ABORTS = re.compile(r"Fatal Python error:|terminate called|F\d{4} \d\d:")
 """The first words of lines that Python, C++ and XLA write when they abort a process."""
@@ -422,15 +424,17 @@ def last_words(stderr: str) -> str:
     lines = [line.rpartition("\r")[2].rstrip() for line in stderr.replace("\r\n", "\n").split("\n")]
     starts = [k for k, line in enumerate(lines) if line.endswith(_TRACEBACK)]
     if starts:
-        indent = lines[starts[-1]].removesuffix(_TRACEBACK)
+        indent, where = lines[starts[-1]].removesuffix(_TRACEBACK), ""
         for line in lines[starts[-1] + 1 :]:
             rest = line.removeprefix(indent)
+            if at := _FRAME.match(rest):
+                where = f" ({PurePath(at[1]).name}, line {at[2]})"
             if rest and not rest[0].isspace() and not rest.startswith(("|", "+")):
-                return _short(rest)
+                return _short(rest, where)
     fatal = [line for line in lines if line.startswith(_FATAL)]
     said = fatal[-1:] or [line for line in lines if line.strip() and not _IGNORED.match(line)]
     return _short(said[-1].strip()) if said else ""
 
 
-def _short(line: str) -> str:
-    return line if len(line) <= LONGEST else line[: LONGEST - 4] + " ..."
+def _short(line: str, tail: str = "") -> str:
+    return (line if len(line) <= LONGEST else line[: LONGEST - 4] + " ...") + tail

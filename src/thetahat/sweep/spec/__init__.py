@@ -30,6 +30,11 @@ from thetahat.sweep.spec._program import (
     load_experiment as load_experiment,
     refuse_while_loaded as refuse_while_loaded,
 )
+from thetahat.sweep.spec._scheduler import (
+    SweepInfo as SweepInfo,
+    sampler_of as sampler_of,
+    scheduler_problems as scheduler_problems,
+)
 from thetahat.sweep.spec._schema import (
     METRIC as METRIC,
     TOP as TOP,
@@ -65,6 +70,7 @@ __all__ = [
     "Problem",
     "PythonSweep",
     "Reading",
+    "SweepInfo",
     "SweepOptions",
     "SweepProgram",
     "SweepSpec",
@@ -87,6 +93,8 @@ __all__ = [
     "read_points",
     "read_sweep",
     "refuse_while_loaded",
+    "sampler_of",
+    "scheduler_problems",
     "sweep_from",
     "sweep_text",
     "typed",

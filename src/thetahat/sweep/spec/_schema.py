@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 
-from thetahat.core.choices import OTHER_SAMPLERS, one_of
 from thetahat.core.errors import did_you_mean
 from thetahat.core.sweep_file import TEXTS
 from thetahat.core.yaml_tree import YamlNode, describe, listed, written
 from thetahat.sweep.spec._diagnostics import Findings
 from thetahat.sweep.spec._parameters import check_parameters
 
-METHODS = ("grid", "random", "bayes")
+METHODS = ("grid", "random", "bayes", "custom")
 TOP = (
     *("method", "parameters", "metric", "early_terminate", "run_cap", "command", *TEXTS),
     *("metrics", "scheduler", "controller"),
@@ -28,10 +27,6 @@ _FLAGS = {
     **{name: f"thetahat agent ID --{name}" for name in ("workers", "devices")},
 }
 """Names that users look for among the keys, and that are flags here."""
-_SCHEDULERS = (
-    "runs a searcher of your own on W&B's side (Optuna, Ax), which is not here; write method:"
-    f" bayes, and choose with thetahat sweep FILE --sampler {one_of(OTHER_SAMPLERS)}"
-)
 _ACCOUNT = {
     "entity": "names an account of W&B; there is none here",
     "job": "names a job of W&B Launch; runs are started by program or command here",
@@ -127,16 +122,15 @@ def _check_choice(node: YamlNode, known: tuple[str, ...], findings: Findings) ->
 def _check_method(root: YamlNode, findings: Findings) -> str | None:
     node = root.inside.get("method")
     if node is None:
-        findings.both(root, "the file names no method; add method: grid, random or bayes", "method")
+        findings.both(
+            root, "the file names no method; add method: grid, random, bayes or custom", "method"
+        )
         return None
     if node.kind == "text" and node.value in METHODS:
         return node.value
-    if node.kind == "text" and node.value == "custom":
-        findings.ours(node, f"method: custom {_SCHEDULERS}")
-        return "custom"
     hint = did_you_mean(node.value, METHODS) if node.kind == "text" else ""
     hint = hint if hint.startswith("; did") else ""
-    findings.both(node, f"method is {describe(node)}, and must be grid, random or bayes{hint}")
+    findings.both(node, f"method is {describe(node)}, and must be {listed(METHODS)}{hint}")
     return None
 
 
@@ -292,27 +286,39 @@ def _check_together(root: YamlNode, method: str | None, findings: Findings) -> N
     if metrics is not None and metric is not None:
         findings.both(metrics, "metric and metrics cannot stand together; keep metric")
     elif metrics is not None and method != "custom":
-        findings.both(metrics, "several objectives need W&B's method: custom; name one metric")
+        message = "several objectives need method: custom; write it, or name one metric"
+        findings.both(metrics, message)
     elif metrics is not None:
-        findings.ours(metrics, "several objectives cannot be searched here; name one metric")
+        _check_names(metrics, findings)
     add = "add metric: {name: val_risk, goal: minimize}"
-    if metric is None and method == "bayes":
-        findings.ours(root.inside["method"], f"bayes needs a metric to improve; {add}")
+    if metric is None and (method == "bayes" or (method == "custom" and metrics is None)):
+        findings.ours(root.inside["method"], f"{method} needs a metric to improve; {add}")
     if metric is None and "early_terminate" in root.inside:
         message = f"early_terminate needs a metric to compare runs by; {add}"
         findings.ours(root.inside["early_terminate"], message)
 
 
-_ENGINES = {"wandb": METHODS, "optuna": ("custom",), "ax": ("custom",)}
+def _check_names(metrics: YamlNode, findings: Findings) -> None:
+    """Refuse a metric that stands among several twice: the search has two numbers of one name."""
+    seen: set[str] = set()
+    for one in metrics.inside.values() if metrics.kind == "list" else ():
+        name = one.inside.get("name")
+        if name is not None and name.letters in seen:
+            message = f"{name.letters} stands among the metrics again; name each once"
+            findings.ours(name, message)
+        elif name is not None and name.letters is not None:
+            seen.add(name.letters)
+
+
+_ENGINES = {"wandb": METHODS[:3], "optuna": ("custom",), "ax": ("custom",)}
 _SCHEDULER = ("engine", "source", "optimizer", "search_space")
 
 
 def _check_scheduler(root: YamlNode, method: str | None, findings: Findings) -> None:
-    """Check W&B's rules of ``scheduler``, which is refused here in any case."""
+    """Check the section ``scheduler``, and what goes with it."""
     node = root.inside.get("scheduler")
     if node is None:
         return
-    findings.ours(node, f"scheduler {_SCHEDULERS}; remove it")
     if node.kind != "mapping":
         message = f"scheduler is {describe(node)}, and must be a mapping with an engine"
         findings.both(node, message)
@@ -321,6 +327,8 @@ def _check_scheduler(root: YamlNode, method: str | None, findings: Findings) -> 
     for name in _SCHEDULER[1:]:
         if name in node.inside:
             _check_text(node.inside[name], findings)
+            if node.inside[name].value == "":
+                findings.ours(node.inside[name], f"{name} is empty; name one, or remove the line")
             if name != "source" and "source" not in node.inside:
                 message = f"{name} needs source, the file it stands in"
                 findings.both(node.inside[name], message)
@@ -330,12 +338,33 @@ def _check_scheduler(root: YamlNode, method: str | None, findings: Findings) -> 
     elif _check_choice(engine, tuple(_ENGINES), findings) and method not in _ENGINES[engine.value]:
         known = ", ".join(_ENGINES[engine.value])
         findings.both(engine, f"the engine {engine.value} goes with method: {known}")
+    elif findings.sound(engine):
+        _note_unused(root, node, engine.value, findings)
     if "early_terminate" in root.inside:
         findings.both(node, "scheduler and early_terminate cannot stand together")
     controller = root.inside.get("controller")
     kind = None if controller is None else controller.inside.get("type")
     if kind is not None and kind.value == "local":
         findings.both(node, "scheduler and controller: {type: local} cannot stand together")
+
+
+def _note_unused(root: YamlNode, node: YamlNode, engine: str, findings: Findings) -> None:
+    """Note what an engine does not use, and refuse a file that it could not search."""
+    space = node.inside.get("search_space")
+    if engine == "wandb":
+        for name in _SCHEDULER[1:]:
+            if name in node.inside:
+                message = f"the engine wandb is the search of method, and uses no {name}; remove it"
+                findings.note(node.inside[name], message)
+        if "parameters" not in root.inside and space is not None:
+            message = "the engine wandb searches parameters, and the file has none; add them"
+            findings.ours(node, message)
+    elif engine == "ax" and space is not None:
+        message = "the engine ax searches parameters, not a function; remove search_space"
+        findings.ours(space, message)
+    elif space is not None and "parameters" in root.inside:
+        message = f"{space.value} proposes the parameters, so this section is not used; remove it"
+        findings.note(root.inside["parameters"], message)
 
 
 def _searches_itself(root: YamlNode) -> bool:

@@ -16,6 +16,7 @@ from thetahat.core.yaml_tree import short, written
 from thetahat.search import read_distribution
 from thetahat.sweep.spec._coerce import ValueReader, reader_of
 from thetahat.sweep.spec._diagnostics import Problem, by_line
+from thetahat.sweep.spec._scheduler import tried_names
 from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.spec._task_check import check_metric
 
@@ -36,6 +37,8 @@ class Examined:
     traced: tuple[str, ...]
     seeds: tuple[str, ...]
     """All parameters that are seeds by their type."""
+    folds: bool = False
+    """Whether it has a parameter ``fold``."""
 
 
 def examine(spec: SweepSpec, experiment: Callable[..., Any]) -> Examined:
@@ -55,6 +58,7 @@ def examine(spec: SweepSpec, experiment: Callable[..., Any]) -> Examined:
         first if isinstance(first, int) else 0,
         tuple(signature.traced),
         tuple(seeds),
+        "fold" in signature.parameters,
     )
 
 
@@ -77,6 +81,10 @@ def check_against(spec: SweepSpec, signature: Signature) -> list[Problem]:
     Args:    signature: from ``th.core.read_signature(experiment)``.
     Returns: the mistakes in the order of the file; empty where there are none.
     """
+    if spec.proposes:
+        unknown = [n for n in tried_names(spec) if n.split(".")[0] not in signature.parameters]
+        key, line = "scheduler.search_space", spec.place("scheduler.search_space").line
+        return [Problem(line, key, _unknown(signature, name.split(".")[0])) for name in unknown]
     found: list[tuple[str, str]] = []
     named: set[str] = set()
     for given in _parameters(spec.parameters, ("parameters",), ()):

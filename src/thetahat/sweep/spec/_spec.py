@@ -14,15 +14,16 @@ from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.files import refuse_special
 from thetahat.core.sweep_file import plain_file
 from thetahat.core.yaml_tree import Unreadable, YamlNode, decoded, read_tree, short
-from thetahat.search import Hyperband, Objective, make_space
+from thetahat.search import Hyperband, Objective, Space, make_space
 from thetahat.sweep.spec._command import DEFAULT, check_command
 from thetahat.sweep.spec._diagnostics import Findings, Problem, by_line
 from thetahat.sweep.spec._schema import check_top, is_test_metric
 
 if TYPE_CHECKING:
-    from thetahat.search import Space
     from thetahat.store import SweepRow
 
+CUSTOM = "custom"
+"""The method of a scheduler's own search."""
 IN_PYTHON = "the spec"
 """In place of a file's name, for a spec that was given from Python."""
 
@@ -36,6 +37,16 @@ class FilePosition:
 
 
 @dataclass(frozen=True)
+class Scheduler:
+    """The ``scheduler`` section of a file."""
+
+    engine: str = "optuna"
+    source: str | None = None
+    optimizer: str | None = None
+    search_space: str | None = None
+
+
+@dataclass(frozen=True)
 class SweepSpec:
     """A sweep file without mistakes.
 
@@ -46,6 +57,10 @@ class SweepSpec:
     method: str
     parameters: Mapping[str, Any]
     metric: Objective | None = None
+    """What is improved; the first of several."""
+    metrics: tuple[Objective, ...] = ()
+    """Two objectives or more, where the file has ``metrics``."""
+    scheduler: Scheduler | None = None
     hyperband: Hyperband | None = None
     run_cap: int | None = None
     program: str | None = None
@@ -65,8 +80,18 @@ class SweepSpec:
 
     @cached_property
     def space(self) -> Space:
-        """The search space."""
-        return make_space(self.parameters)
+        """The search space of the file's parameters; empty where a function proposes them."""
+        return Space(()) if self.proposes else make_space(self.parameters)
+
+    @property
+    def proposes(self) -> bool:
+        """Whether a function of the user's proposes the parameters."""
+        return self.scheduler is not None and self.scheduler.search_space is not None
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All that is improved: the metrics, or the metric."""
+        return self.metrics or (() if self.metric is None else (self.metric,))
 
     @property
     def whole(self) -> bool:
@@ -152,7 +177,7 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
     >>> reading.spec.points, reading.spec.parameters["lr"]
     (2, {'values': [0.001, 0.01]})
     >>> print(parse_sweep("method: gird\\n").errors[0].message)
-    method is the text 'gird', and must be grid, random or bayes; did you mean 'grid'?
+    method is the text 'gird', and must be grid, random, bayes or custom; did you mean 'grid'?
     """
     if not isinstance(text, str):
         raise ConfigError(
@@ -164,7 +189,10 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
     except Unreadable as problem:
         return _unreadable(file, problem)
     findings = Findings(strict)
-    for node, first in repeated:
+    for node, first, same in repeated:
+        if same:
+            findings.note(node, f"{node.name} stands here again, as in line {first}: remove one")
+            continue
         message = f"{node.name} stands here again (first in line {first}); keep one of them"
         findings.ours(node, message)
     check_top(root, findings)
@@ -194,15 +222,15 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
 
 def nothing_varies(spec: SweepSpec) -> Problem | None:
     """Return the mistake of a search, other than a grid, that has one config only."""
-    if spec.method == "grid" or spec.space.varies:
+    if spec.method == "grid" or spec.proposes or spec.space.varies:
         return None
     message = f"nothing varies, so all runs have the same config; {_to_vary(spec)}"
     return Problem(spec.place("parameters").line, "parameters", message)
 
 
 def contamination(spec: SweepSpec) -> bool:
-    """Check whether a sweep tunes on the test set: a ``test`` in the name of its metric."""
-    return spec.metric is not None and is_test_metric(spec.metric.name)
+    """Check whether a sweep tunes on the test set: a ``test`` in the name of a metric of it."""
+    return any(is_test_metric(one.name) for one in spec.objectives)
 
 
 def _unreadable(file: str, problem: Unreadable) -> Reading:
@@ -231,15 +259,22 @@ def spec_from_plain(
     Raises:  ConfigError: the data have no method or no parameters.
     """
     method, parameters = plain.get("method"), plain.get("parameters")
+    scheduler = _scheduler(plain.get("scheduler"), method)
+    if scheduler is not None and scheduler.search_space is not None:
+        parameters = {}
     if not isinstance(method, str) or not isinstance(parameters, Mapping):
         raise ConfigError(f"{file} names no method or no parameters; create the sweep again")
     cap, command = plain.get("run_cap"), plain.get("command")
+    metrics = tuple(Objective(**one) for one in plain.get("metrics") or ())
+    first = metrics[0] if metrics else None
     if command is not None and tuple(command) == DEFAULT and plain.get("program"):
         command = None  # written out, it means the same
     return SweepSpec(
         method=method,
         parameters=parameters,
-        metric=Objective(**plain["metric"]) if plain.get("metric") is not None else None,
+        metric=Objective(**plain["metric"]) if plain.get("metric") is not None else first,
+        metrics=metrics,
+        scheduler=scheduler,
         hyperband=_hyperband(plain.get("early_terminate")),
         run_cap=None if cap is None else int(cap),
         program=plain.get("program"),
@@ -285,6 +320,13 @@ def _sound(
 
 def _places(root: YamlNode) -> dict[str, FilePosition]:
     return {node.key: FilePosition(node.line, node.text) for node in root.walk()}
+
+
+def _scheduler(section: Mapping[str, Any] | None, method: Any) -> Scheduler | None:
+    """Return the scheduler of a file; None for W&B's own engine, which is the method's search."""
+    if section is None or method != CUSTOM:
+        return None
+    return Scheduler(**section)
 
 
 def _hyperband(section: Mapping[str, Any] | None) -> Hyperband | None:

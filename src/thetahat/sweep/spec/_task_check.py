@@ -19,6 +19,7 @@ from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._spec import SweepSpec
 
 if TYPE_CHECKING:
+    from thetahat.search import Objective
     from thetahat.train import Outline
 
 _GOALS: Mapping[Mode, str] = {"min": "minimize", "max": "maximize"}
@@ -33,18 +34,37 @@ LARGE = 10**6
 def check_metric(
     spec: SweepSpec, signature: Signature, experiment: Callable[..., Any]
 ) -> list[Problem]:
-    """List the mistakes of an experiment's sweep metric: not recorded, another direction."""
-    if spec.metric is None:
-        return []
-    name = spec.metric.name
+    """List the mistakes of an experiment's sweep metrics: not recorded, another direction."""
+    return [
+        problem
+        for key, metric in _metrics(spec)
+        for problem in _check_one(spec, key, metric, signature, experiment)
+    ]
+
+
+def _metrics(spec: SweepSpec) -> list[tuple[str, Objective]]:
+    """List what a sweep improves, each with its key in the file."""
+    if spec.metrics:
+        return [(f"metrics[{i}]", one) for i, one in enumerate(spec.metrics)]
+    return [] if spec.metric is None else [("metric", spec.metric)]
+
+
+def _check_one(
+    spec: SweepSpec,
+    at: str,
+    metric: Objective,
+    signature: Signature,
+    experiment: Callable[..., Any],
+) -> list[Problem]:
+    name, key = metric.name, f"{at}.name"
     if spec.hyperband is not None and name.startswith("test_"):
         message = (
             f"early_terminate judges runs as they train, and {name} is known only at their end;"
             f" name a metric of the validation part, such as val_{name.removeprefix('test_')}"
         )
-        return [Problem(spec.place("metric.name").line, "metric.name", message)]
+        return [Problem(spec.place(key).line, key, message)]
     if name in RISKS:
-        return _check_goal(spec, RISKS)
+        return _check_goal(spec, at, metric, RISKS)
     outline = _outline(spec, signature, experiment)
     if outline is None:  # the run itself reports the reason
         return []
@@ -52,17 +72,19 @@ def check_metric(
         known = [*outline.directions, "epoch", "seconds"]
         hint = not_recorded(outline.metrics, name, known)
         message = f"{signature.name}() does not record {name!r}{hint}"
-        return [Problem(spec.place("metric.name").line, "metric.name", message)]
-    return _check_goal(spec, outline.directions)
+        return [Problem(spec.place(key).line, key, message)]
+    return _check_goal(spec, at, metric, outline.directions)
 
 
-def _check_goal(spec: SweepSpec, directions: Mapping[str, Mode | None]) -> list[Problem]:
+def _check_goal(
+    spec: SweepSpec, at: str, metric: Objective, directions: Mapping[str, Mode | None]
+) -> list[Problem]:
     """Check the goal, where the direction of the metric is known or has to be."""
-    if spec.metric is None or spec.metric.name not in (*directions, *NEUTRAL):
+    if metric.name not in (*directions, *NEUTRAL):
         return []
-    name, mode = spec.metric.name, directions.get(spec.metric.name)
-    has_goal = "metric.goal" in spec.places
-    key = "metric.goal" if has_goal else "metric.name"
+    name, mode = metric.name, directions.get(metric.name)
+    has_goal = f"{at}.goal" in spec.places
+    key = f"{at}.goal" if has_goal else f"{at}.name"
     if mode is None:
         if has_goal or name in NEUTRAL:
             return []
@@ -70,7 +92,7 @@ def _check_goal(spec: SweepSpec, directions: Mapping[str, Mode | None]) -> list[
             f"the direction of {name!r} is unknown, and a sweep without goal minimizes; add goal:"
             ' minimize or goal: maximize, or give the experiment th.Metric(f, mode="max")'
         )
-    elif _GOALS[mode] == spec.metric.goal:
+    elif _GOALS[mode] == metric.goal:
         return []
     else:
         why = f'{name} is better the {_LARGER[mode]} it is (its mode is "{mode}")'
@@ -135,6 +157,8 @@ def _outline(
     """
     from thetahat.train import outline_of
 
+    if spec.proposes:
+        return None
     middle = spec.space.config([d.distribution.ppf(0.5) for d in spec.space.searched])
     try:
         with warnings.catch_warnings():

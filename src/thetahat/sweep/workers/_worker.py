@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from thetahat.core.data_files import DataFile, data_files, listen
-from thetahat.core.errors import CheckpointError, InputError, Notice, ThetahatError
+from thetahat.core.errors import CheckpointError, InputError, Notice, ThetahatError, why_failed
 from thetahat.core.json import plain_value
 from thetahat.core.provenance import versions
 from thetahat.core.run import Ended, Event, Started
@@ -308,9 +308,9 @@ def log_error(log: Path | None = None) -> None:
 
 
 def explain(error: BaseException) -> str:
-    """An error in one line: our own messages as they are, others with their type."""
+    """An error in one line: our own messages as they are, others with their type and line."""
     line = str(error).strip().partition("\n")[0]
-    return line if isinstance(error, ThetahatError) else f"{type(error).__name__}: {line}"
+    return line if isinstance(error, ThetahatError) else why_failed(error)
 
 
 def resident() -> int:

@@ -5,6 +5,7 @@ from thetahat.train.jax._bagged import (
     evaluated as evaluated,
     metrics as metrics,
     rotated as rotated,
+    tables as tables,
 )
 from thetahat.train.jax._portable import (
     pack_predictor as pack_predictor,
@@ -28,6 +29,7 @@ __all__ = [
     "prepare",
     "rotated",
     "sketch",
+    "tables",
     "try_out",
     "unpack_predictor",
 ]

@@ -12,7 +12,9 @@ import numpy as np
 
 from thetahat import data as th_data, models, risk
 from thetahat.core import Task
+from thetahat.data import Transform
 from thetahat.train._program import GivenTask
+from thetahat.train._tables import table_columns, whole_columns
 from thetahat.train.jax._fitted import FittedMember
 from thetahat.train.jax._labels import labelled
 from thetahat.train.jax._member import make_member, parts_of
@@ -93,6 +95,19 @@ def evaluated(
         transform = fitted.data.transform
         out = out if transform is None else np.asarray(transform.decode(out))
     return np.asarray(losses, np.float64), out
+
+
+def tables(fitted: FittedMember) -> dict[str, dict[str, np.ndarray]]:
+    """Evaluate the tables of its Task, by name and column."""
+    if not fitted.task.tables:
+        return {}
+    with precision(fitted.task.dtype):
+        h = models.adapt(fitted.task.model, 0).bind(fitted.params, fitted.frozen)
+        transform = fitted.data.transform
+        if isinstance(transform, Transform):
+            h = models.InUnits(None, transform, fitted.task.dtype, h)
+        found = table_columns(fitted.task, h)
+    return {name: whole_columns(columns) for name, columns in found.items()}
 
 
 def metrics(fitted: FittedMember) -> Mapping[str, float]:

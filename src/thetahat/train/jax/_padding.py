@@ -226,7 +226,7 @@ def _columns(staged: Staged, parts: Mapping[str, Any]) -> tuple[int, int] | None
     Nothing but the model may see x, and nothing but an optimizer that is known its parameters.
     """
     task = staged.task
-    if not models.input_arrays(task.model) or task.residual is not None:
+    if not models.input_arrays(task.model) or task.residual is not None or task.tables:
         return None
     if any(metric.kind != "norm" for metric in read_metrics(task.metrics).values()):
         return None

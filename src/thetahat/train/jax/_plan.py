@@ -9,6 +9,7 @@ from jax.core import Tracer
 
 from thetahat import data as th_data
 from thetahat.core import Task
+from thetahat.data.keys import check_seed
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Int
@@ -59,6 +60,7 @@ def make_plan(task: Task, train: Any) -> MemberPlan:
     sampling, seed = task.sampling, 0
     if isinstance(sampling, th_data.Shuffle):
         sampling, seed = "shuffle", sampling.seed if sampling.seed is not None else task.seed
+        check_seed(seed, 32)
     # An epoch is n observations, drawn with replacement or not: a batch holds n of them at most.
     batch = n if sampling == "full" or task.batch_size is None else min(int(task.batch_size), n)
     n_batches = -(-n // batch)

@@ -23,7 +23,7 @@ import numpy as np
 from thetahat import models
 from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.core.start import Start
-from thetahat.data import Transform, blank, named_row
+from thetahat.data import Transform, blank, named_row, unmasked
 from thetahat.models import Adapted
 from thetahat.train._classify import ClassScores
 from thetahat.train._program import Build, GivenTask
@@ -271,7 +271,7 @@ class Predictor:
 
 def _array(x: Any) -> np.ndarray:
     try:
-        return np.asarray(x)
+        return unmasked(x)
     except ValueError:
         raise ShapeError(
             "predict got a list of lists of different lengths; give every row as many numbers"

@@ -23,9 +23,10 @@ import numpy as np
 
 from thetahat import models
 from thetahat.core import ConfigError, Mode, Task
-from thetahat.data import LaterRows, Transform, content_hash
+from thetahat.data import LaterRows, Transform, content_hash, jax_setting
 from thetahat.train._classify import scores_of
 from thetahat.train._program import Build, CohortStatus, Hyper, WithData
+from thetahat.train._tables import is_fixed, table_columns, whole_columns
 from thetahat.train.jax import _member
 from thetahat.train.jax._compile import compilations, compile_loop, compile_read
 from thetahat.train.jax._compiled import compiled, reused
@@ -46,6 +47,8 @@ from thetahat.train.jax._state import TrainState, pack_state, stop_members, unpa
 from thetahat.train.jax._targets import check_made
 
 _log = logging.getLogger("thetahat.train")
+_ORDER = object()
+"""The key of the columns' order, beside the names of tables."""
 
 
 class CohortProgram:
@@ -63,7 +66,7 @@ class CohortProgram:
         self._host: Any = None
         self._chunk: Any = None
         self._beginning = Beginning(staged, size)
-        self._finals: dict[tuple[str, ...], Any] = {}
+        self._finals: dict[Any, Any] = {}
         self._sources: list[ModelSource] = []
         self._lowered: Any = None
         self._columns: list[str] = []
@@ -90,6 +93,8 @@ class CohortProgram:
         """
         if self._lowered is not None or self._chunk is not None:
             return
+        if self.task.tables:
+            self._tabulate()
         kept = self._timed(lambda: self._kept(self._chunk_name))
         if kept is not None:
             self._chunk, self._columns = kept
@@ -165,9 +170,8 @@ class CohortProgram:
                 self._orders.seed = seeds
             if self._ordered:
                 self._timed(lambda: self._orders.begin(self.task.epochs))
-            self._given = tuple(
-                leaf if isinstance(leaf, ON_DISK) else jax.device_put(leaf) for leaf in self._given
-            )
+            put = iter(jax.device_put([a for a in self._given if not isinstance(a, ON_DISK)]))
+            self._given = tuple(a if isinstance(a, ON_DISK) else next(put) for a in self._given)
             state, self._made = self._timed(
                 lambda: self._beginning.draw(dict(self.hyper.own), self._shared)
             )
@@ -262,6 +266,53 @@ class CohortProgram:
             out = self._timed(lambda: jax.device_get(read(*jax.tree.leaves(args))))
         return {k: np.atleast_1d(v) for k, v in zip(columns, out, strict=True)}
 
+    @memory_errors()
+    def tables(self, state: TrainState) -> list[dict[str, dict[str, np.ndarray]]]:
+        """The tables of every member, evaluated together at the best state."""
+        with precision(self.dtype):
+            if ("tables",) not in self._finals:
+                self._finals[("tables",)] = self._tabulate()
+            run, fixed = self._finals[("tables",)]
+            out = self._timed(lambda: jax.device_get(run(*self._fixed, best_params(state))))
+        return [
+            {
+                name: whole_columns({c: fixed[name].get(c, drawn.get(c)) for c in columns})
+                for name, columns in fixed[_ORDER].items()
+                for drawn in [{c: v[k] for c, v in out[name].items()}]
+            }
+            for k in range(self.size)
+        ]
+
+    def _tabulate(self) -> tuple[Any, Any]:
+        """The function of all members that makes the traced columns of their tables, and the fixed
+        columns; traced abstractly, so that a wrong table fails before training."""
+        fixed: dict[Any, Any] = {}
+
+        def drawn(member: Member, data: Any, params: Any) -> Any:
+            h = member.adapted.bind(params, member.frozen)
+            transform = self.staged.transform or data.transform
+            if isinstance(transform, Transform):
+                h = models.InUnits(None, transform, self.dtype, h)
+            found = table_columns(member.task, h)
+            fixed[_ORDER] = {name: list(columns) for name, columns in found.items()}
+            for name, columns in found.items():
+                fixed[name] = {c: v for c, v in columns.items() if is_fixed(v)}
+            return {
+                name: {c: jnp.asarray(v) for c, v in columns.items() if not is_fixed(v)}
+                for name, columns in found.items()
+            }
+
+        with precision(self.dtype):
+            own, common = self._hyper
+            state, made = self._beginning.shapes(own, self._shared)
+            if self._padding is not None:
+                state, made = self._padding.state(state), self._padding.made(made)
+            args = (own, common, made, self._given, best_params(state))
+            out = jax.eval_shape(partial(self._mapped, drawn), *args)
+        numbers = sum(leaf.size for leaf in jax.tree.leaves(out)) // self.size
+        most = max(1, _member.EVAL_AT_ONCE * 8 // max(1, numbers))
+        return jax.jit(partial(self._mapped, drawn, most=most)), fixed
+
     def pack(self, state: TrainState) -> dict[str, np.ndarray]:
         """The state as named arrays."""
         return pack_state(state if self._padding is None else self._padding.cut_state(state))
@@ -325,8 +376,8 @@ class CohortProgram:
         """The provenance of every member at the first state."""
         device, known = jax.devices()[0], dict[tuple[int, ...], str]()
         shared = {
-            "prng_impl": str(jax.config.values["jax_default_prng_impl"]),
-            "threefry_partitionable": bool(jax.config.values["jax_threefry_partitionable"]),
+            "prng_impl": str(jax_setting("jax_default_prng_impl")),
+            "threefry_partitionable": bool(jax_setting("jax_threefry_partitionable")),
             "dtype": self.dtype,
             "device": f"{device.platform}: {device.device_kind}",
             "n_devices": jax.device_count(),

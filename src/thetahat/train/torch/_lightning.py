@@ -54,13 +54,13 @@ class OwnOptimizers:
         return module.configure_optimizers()
 
 
-def step_loss(module: Any, batch: Any) -> torch.Tensor:
+def step_loss(module: Any, batch: Any, batch_idx: int = 0) -> torch.Tensor:
     """Call ``training_step``; what it logs is dropped, as the history has the loss.
 
     Raises:  ConfigError: it does not return a scalar.
     """
     module.__dict__.update(log=_dropped, log_dict=_dropped)
-    found = module.training_step(batch, 0)
+    found = module.training_step(batch, batch_idx)
     loss = found.get("loss") if isinstance(found, dict) else found
     if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
         raise ConfigError(
@@ -156,9 +156,37 @@ def _check_mean(task: Task) -> None:
                 f"training_step of {type(module).__name__} failed on a batch without a trainer:"
                 f" {error}. {_REWRITE}"
             ) from error
+    if told := _told_the_time(module, at(0, part.n), whole):
+        raise ConfigError(
+            f"training_step of {type(module).__name__} changes with {told}, which nothing counts"
+            f" without a trainer. {_REWRITE}"
+        )
     if not np.isclose(whole, np.mean(each), rtol=1e-3, atol=1e-6):
         raise ConfigError(
             f"training_step of {type(module).__name__} is not a mean over observations: a batch of"
             f" {part.n} has the loss {whole:.6g}, and its observations have {np.mean(each):.6g} on"
             f" average. {_REWRITE}"
         )
+
+
+_CLOCKS = ("current_epoch", "global_step")
+"""Properties of a Lightning module, 0 without a trainer."""
+
+
+def _told_the_time(module: Any, batch: Any, loss: float) -> str | None:
+    """Name what changes the loss of one batch by its time alone, if anything does."""
+    own = type(module)
+    with torch.no_grad():
+        for at in (1, 7, 1000, 100_000):
+            found = float(step_loss(module, batch, at))
+            if not np.isclose(found, loss, rtol=1e-6, equal_nan=True):
+                return "batch_idx"
+            for clock in _CLOCKS:
+                module.__class__ = type(own.__name__, (own,), {clock: at})
+                try:
+                    found = float(step_loss(module, batch))
+                finally:
+                    module.__class__ = own
+                if not np.isclose(found, loss, rtol=1e-6, equal_nan=True):
+                    return clock
+    return None

@@ -19,6 +19,8 @@ functional: Any = torch.nn.functional
 nn: Any = torch.nn
 _mse: Any = torch.ops.aten.mse_loss.default  # without the checks of shapes, which ``aligned`` does
 
+_NONE_IGNORED = -100  # PyTorch's default of ignore_index, which no class has
+
 
 def thetahats(loss: Any) -> Any:
     """Return the loss of thetahat that a loss of PyTorch is; other losses as they are.
@@ -34,6 +36,13 @@ def thetahats(loss: Any) -> Any:
         functional.cross_entropy: "cross_entropy",
         functional.binary_cross_entropy_with_logits: "logistic",
     }
+    held = vars(loss) if isinstance(loss, nn.Module) else getattr(loss, "keywords", {})
+    if held.get("ignore_index", _NONE_IGNORED) != _NONE_IGNORED:
+        raise ConfigError(
+            f"loss with ignore_index={held['ignore_index']} divides by the observations of each"
+            " batch that it does not ignore; give these the weight 0:"
+            " th.Observations(x, y, weight)"
+        )
     if not isinstance(loss, nn.Module):
         return same.get(loss, loss) if callable(loss) else loss
     if getattr(loss, "reduction", "mean") == "sum":

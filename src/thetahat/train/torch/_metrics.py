@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from thetahat import risk
 from thetahat.core import Metric, ShapeError
@@ -145,6 +146,30 @@ def _of_arrays(h: Any, flat: torch.Tensor) -> Callable[[Any], torch.Tensor]:
 
         with torch.no_grad():
             return one_of(h)(jax.tree.map(leaf, x))
+
+    return one
+
+
+def hypothesis_of_arrays(module: Any, device: Any) -> Callable[[Any], Any]:
+    """Return h of one observation for a table's function: ``jax.vmap`` and ``torch.vmap`` map it.
+
+    Args:    module: in evaluation mode.
+    """
+    like = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
+    h = _of_arrays(module, like.detach().to(device))
+
+    def many(x: Any) -> np.ndarray:
+        rows = np.asarray(x)
+        return np.stack([h(row).cpu().numpy() for row in rows]) if rows.ndim > 1 else _array(h(x))
+
+    def one(x: Any) -> Any:
+        if not isinstance(x, Tracer):
+            return h(x)
+        out = h(np.zeros(x.shape, x.dtype))
+        like = jax.ShapeDtypeStruct(
+            tuple(out.shape), jax.dtypes.canonicalize_dtype(_array(out).dtype)
+        )
+        return jax.pure_callback(many, like, x, vmap_method="expand_dims")
 
     return one
 

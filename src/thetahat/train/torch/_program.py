@@ -27,17 +27,19 @@ from thetahat.train._program import (
     WithData,
 )
 from thetahat.train._stopping import Record, check_rules, sort_rules
+from thetahat.train._tables import table_columns, whole_columns
 from thetahat.train.torch._alone import Alone, Saved, TorchMember
 from thetahat.train.torch._fitted import TorchFitted
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._losses import of_torch, thetahats
+from thetahat.train.torch._metrics import hypothesis_of_arrays
 from thetahat.train.torch._module import random_numbers, seeded
 from thetahat.train.torch._stacked import Stacked, stackable
 
 UNMOVED_AFTER = 10
 OBEYED = (
     *("data", "residual", "loss", "penalty", "metrics", "optimizer", "epochs", "batch_size"),
-    *("sampling", "stopping", "best_by", "seed", "dtype"),
+    *("sampling", "stopping", "best_by", "seed", "dtype", "tables"),
 )
 _COPIES = 8
 """Arrays of the size of the parameters that a member holds: gradient, optimizer, best, before."""
@@ -281,6 +283,15 @@ class TorchProgram:
                 found.append(engine.final(group.best, parts))
         return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
 
+    def tables(self, state: State) -> list[dict[str, dict[str, np.ndarray]]]:
+        """The tables of every member at the best state, one by one: each has its own Task."""
+        found = []
+        for k, member in enumerate(self.members):
+            module = self.fitted(state, k, {}).model
+            made = table_columns(member.task, hypothesis_of_arrays(module, member.device))
+            found.append({name: whole_columns(_on_host(c)) for name, c in made.items()})
+        return found
+
     def _place(self, k: int) -> tuple[int, int]:
         """The group of member k, and its row there."""
         return (0, k) if self.engines[0].size > 1 else (k, 0)
@@ -438,3 +449,10 @@ def _unpacked(
         ),
     )
     return EngineState(saved, tensors("best/", first.best), tuple(rows))
+
+
+def _on_host(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+        for name, value in columns.items()
+    }

@@ -72,6 +72,7 @@ export class Model {
     if (whole) for (const id of known.keys()) if (!this.byId.has(id)) changed += 1;
     if (changed || !this.runs) this.study();
     if (answer.settings) this.told = answer.settings;
+    this.front = answer.front || null;
     return changed;
   }
 

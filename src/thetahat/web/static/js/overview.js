@@ -46,7 +46,7 @@ const opacityOf = (n) => (n > 4000 ? 0.35 : n > 1000 ? 0.5 : 0.75);
 // Up to 4 pixels ECharts fills squares, which is many times faster than discs.
 const sizeOf = (n) => (n > MANY ? 3.5 : n > 600 ? 5 : 7);
 
-function dotsOf(state) {
+export function dotsOf(state) {
   return {
     rest: new Dots("filtered out", { itemStyle: { color: css("--dim"), opacity: 0.16 }, silent: true }),
     kept: new Dots("ended", { itemStyle: { color: css("--c1") } }),
@@ -65,12 +65,12 @@ function dotsOf(state) {
   };
 }
 
-// A chart of runs whose dots open their run.
-function dotChart(label, size, option) {
+// A chart of runs whose dots open their run; `go` may open something else first.
+export function dotChart(label, size, option, go) {
   const made = chart(size, label);
   const drawn = { lists: [] };
   const runAt = (p) => drawn.lists[p.seriesIndex]?.runs[p.dataIndex];
-  made.on("click", (event) => open(runAt(event)));
+  made.on("click", (event) => { if (!go?.(event)) open(runAt(event)); });
   return { element: made.element, draw: () => made.set(() => option(drawn, runAt)), close: () => made.close() };
 }
 

@@ -6,7 +6,9 @@ import { brief, finite, many, short, span } from "./format.js";
 import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, sum, tied } from "./model.js";
 import { contourChart, reach, sliceChart, timeChart } from "./overview.js";
 import { axesOf, parallelChart } from "./parallel.js";
+import { ParetoPanel } from "./pareto.js";
 import { RowsTable, rowsNote } from "./rows.js";
+import { tablesPanel } from "./tables.js";
 import { columnsOf, FEW, flagsOf, makeTable, settingsTable, tableHeight, tableLibrary, title } from "./table.js";
 
 export async function show(main, id, { crumbs }) {
@@ -97,6 +99,17 @@ class SweepPage {
     this.buildPanels();
     this.refilter(false);
     if (this.over.length) this.loadGroups();
+    this.loadTables();
+  }
+
+  // The tables that runs left behind; a sweep without any has no panel.
+  async loadTables() {
+    const { id, name } = this.model.sweep;
+    let root = null;
+    try { root = await tablesPanel(id); } catch (error) { root = h("p.warning.bad", {}, `The tables of ${name}: ${error.message}`); }
+    if (!root) return;
+    this.tablesBox.replaceWith(root);
+    this.tablesBox = root;
   }
 
   drawEmpty() {
@@ -109,7 +122,7 @@ class SweepPage {
     const busy = agents.filter((a) => a.alive);
     patch(this.head, h("h1", { title: sweep.name }, brief(sweep.name, 160)), status(sweep.state, sweep.reason),
       sweep.contaminated && flag("contaminated", "it tunes on the test set, so its best value is no estimate of the risk", "bad"),
-      h("span.dim", {}, [sweep.method, sweep.metric && `${sweep.goal} ${sweep.metric}`].filter(Boolean).join(" · ")), h("span.spacer"), this.buttons());
+      h("span.dim", {}, [sweep.method, ...(this.model.front?.objectives.map((one) => `${one.goal} ${one.name}`) || [sweep.metric && `${sweep.goal} ${sweep.metric}`])].filter(Boolean).join(" · ")), h("span.spacer"), this.buttons());
     const { sampled, total: begun } = this.model;
     this.note.hidden = !sampled;
     if (sampled) fill(this.note, rowsNote(sampled));
@@ -137,7 +150,7 @@ class SweepPage {
     const worst = (sampled ? sampled.reasons : [...reasons.values()].sort((a, b) => b.n - a.n)).slice(0, 2);
     patch(this.warnings,
       sweep.contaminated && h("p.warning.bad", {}, h("b", {}, "Contaminated. "), `This sweep tunes on the test set (${sweep.metric}), so its best value is no estimate of the risk. Tune on val_risk to keep the test set clean.`),
-      sweep.changed_code?.length && h("p.warning", {}, h("b", {}, "Different programs. "), `${sweep.changed_code.join(", ")} changed between runs: not all are of one program.`),
+      sweep.changed_code?.length > 0 && h("p.warning", {}, h("b", {}, "Different programs. "), `${sweep.changed_code.join(", ")} changed between runs: not all are of one program.`),
       worst.map(({ status: how, why, n: k, differ }) => h("p.warning", {}, h("b", {}, `${many(k, "run")} ${how}${differ ? ", such as" : ""}: `), (why || "no reason is known").slice(0, 300))));
   }
 
@@ -146,8 +159,9 @@ class SweepPage {
 
   // The best: with replicates a setting by its median, else a run.
   leadTile() {
-    const { runs, standing } = this.model;
+    const { runs, standing, front } = this.model;
     const tile = (name, ...words) => h("div.tile", {}, h("dt", {}, name), h("dd", {}, words));
+    if (front) return h("div.tile.lead", {}, h("dt", {}, "Pareto front"), h("dd", {}, front.points.length.toLocaleString("en"), h("small", {}, ` of ${many(front.among, front.replicated ? "setting" : "run")}`)), h("dd.more", {}, "that no other improves on"));
     if (standing?.replicated) {
       const { lead } = standing;
       if (!lead) return tile(`best median ${this.metric}`, h("small", {}, "none yet"));
@@ -209,7 +223,9 @@ class SweepPage {
     this.contourPanel.say(`Each dot is a run, coloured by ${model.standing?.replicated ? "its setting's rank" : "its rank"}. The ground is a local mean of ranks, blank where no run is near.`);
     this.tablePanel = this.buildTable();
     this.groupPanel = this.buildGroups();
-    fill(this.body, h("div.grid", {}, this.timePanel.root, this.effectPanel.root, model.varying.length > 0 && this.parallelPanel.root,
+    this.tablesBox ||= h("div", { hidden: true });
+    this.pareto = model.front ? new ParetoPanel(this) : null;
+    fill(this.body, h("div.grid", {}, this.pareto?.root, this.timePanel.root, this.effectPanel.root, this.tablesBox, model.varying.length > 0 && this.parallelPanel.root,
       model.varying.length > 0 && this.slicePanel.root, model.varying.length > 0 && this.contourPanel.root, this.tablePanel.root, this.groupPanel.root, this.filePanel()));
   }
 
@@ -365,6 +381,7 @@ class SweepPage {
   }
 
   draw(onlyFiltered = false) {
+    this.pareto?.draw();
     this.time.draw();
     this.drawChosen();
     if (onlyFiltered) this.parallel.again(); else this.parallel.draw();
@@ -426,14 +443,14 @@ class SweepPage {
   async loadGroups() {
     if (!this.over.length) { fill(this.groupBody, h("div.empty", {}, "Nothing is averaged out.")); return; }
     const words = this.over.map((o) => `over=${encodeURIComponent(o)}`).join("&");
-    const { n, groups, shared_order: shared } = await get(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/groups?${words}&metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
+    const { n, groups, shared_order: shared, same } = await get(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/groups?${words}&metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
     this.bands ||= chart("short", "Settings by their median, with quantile bands");
     this.bands.set(() => bandsOption(groups, this));
     const box = h("div");
     settingsTable(box, groups, this, n);
     fill(this.groupBody, this.bands.element, box);
     this.bands.draw();
-    this.groupSay(`${many(n, "setting")}, ordered by median. Thin lines: 10 % to 90 %, thick: 25 % to 75 %, of fewer than ${FEW} runs from the least to the greatest; over runs that ended well. Those that failed or did not finish are counted beside them.${shared ? " Seeds share the order of batches, so the bands are too narrow." : ""}`);
+    this.groupSay(`${many(n, "setting")}, ordered by median. Thin lines: 10 % to 90 %, thick: 25 % to 75 %, of fewer than ${FEW} runs from the least to the greatest; over runs that ended well. Those that failed or did not finish are counted beside them.${same ? " All runs of a setting gave identical numbers: what is averaged out changes nothing." : shared ? " Seeds share the order of batches, so the bands are too narrow." : ""}`);
   }
 
   async export(format) {
@@ -454,7 +471,7 @@ class SweepPage {
     this.settled = false;
     this.sight?.disconnect();
     this.sight = null;
-    for (const one of [this.time, this.parallel, this.sliced, this.contour]) one?.close();
+    for (const one of [this.pareto, this.time, this.parallel, this.sliced, this.contour]) one?.close();
   }
 
   async reread() {
@@ -506,7 +523,7 @@ class SweepPage {
     if (!this.drawn || had.metrics !== this.model.metrics.length || had.varying !== this.model.varying.length) { if (this.drawn) await this.reread(); else this.build(); return; }
     this.refilter(false);
     const now = performance.now();
-    if (!this.effectsAt || now - this.effectsAt > 5000) { this.effectsAt = now; this.loadEffects(); if (this.over.length) this.loadGroups(); }
+    if (!this.effectsAt || now - this.effectsAt > 5000) { this.effectsAt = now; this.loadEffects(); if (this.over.length) this.loadGroups(); if (this.tablesBox?.hidden) this.loadTables(); }
   }
 }
 

@@ -1,0 +1,53 @@
+"""Rows of frames and arrays: in one order, and without masked values that are read as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from thetahat.core.errors import DataError
+
+
+def check_order(given: Mapping[str, Any]) -> None:
+    """Refuse frames and Series of pandas that have the same row labels in another order.
+
+    Rows are taken by position. Labels that differ otherwise, as after ``reset_index`` of one of
+    them, say nothing.
+
+    Args:    given: by name; what pandas did not make counts for nothing.
+    Raises:  DataError.
+    """
+    indexed = {k: v.index for k, v in given.items() if _of_pandas(v)}
+    if len(indexed) < 2:
+        return
+    (first, index), *others = indexed.items()
+    for name, other in others:
+        if len(other) != len(index) or index.equals(other):
+            continue
+        try:
+            same = index.sort_values().equals(other.sort_values())
+        except TypeError:  # labels of several types
+            continue
+        if same:
+            at = next(i for i in range(len(index)) if index[i] != other[i])
+            raise DataError(
+                f"the rows of {name} are in another order than those of {first}: row {at} has the"
+                f" labels {other[at]} and {index[at]}. Put one in the order of the other, such"
+                f" as {name} = {name}.loc[{first}.index], or give values, such as"
+                f" {name}.to_numpy()"
+            )
+
+
+def _of_pandas(value: Any) -> bool:
+    return type(value).__module__.split(".")[0] == "pandas" and hasattr(value, "iloc")
+
+
+def unmasked(values: Any) -> np.ndarray:
+    """Return an array; masked values of NumPy become missing ones, NaN."""
+    if not isinstance(values, np.ma.MaskedArray) or not np.ma.is_masked(values):
+        return np.asarray(values)
+    if values.dtype.kind in "biuf":
+        return np.ma.filled(values.astype(np.float64), np.nan)
+    return np.where(np.ma.getmaskarray(values), None, values.data.astype(object))

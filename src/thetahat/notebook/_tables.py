@@ -1,0 +1,242 @@
+"""The tables of a sweep's runs as one pandas frame, which knows its settings and its seeds."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from thetahat.analysis import TABLE_QUANTILES, Study, flat_config, quantile_name
+from thetahat.core.errors import ConfigError, did_you_mean, notify
+from thetahat.core.run import Status
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from thetahat.store import RunRow, Store
+
+_WELL = [str(status) for status in Status if status.well]
+
+
+def table_frame(pandas: Any, store: Store, study: Study, name: str) -> Any:
+    """Return a frame with a line for each run and row of its table: run, status, config, columns.
+
+    Raises:  ConfigError: no run has such a table.
+    """
+    import numpy as np
+
+    from thetahat.store import stack_tables
+
+    stack = stack_tables(store, study.sweep.id, name)
+    by_id = {run.id: run for run in study.runs}
+    if not {*stack.runs} <= by_id.keys():  # runs that began after the sweep was read
+        stack = stack_tables(store, study.sweep.id, name, ids=list(by_id))
+    there = [by_id[run] for run in stack.runs]
+    configs = [flat_config(run.config) for run in there]
+    keys = dict.fromkeys([*study.parameters, *study.seeds, *(k for c in configs for k in c)])
+    varying = [
+        key
+        for key in keys
+        if key in study.parameters
+        or key in study.seeds
+        or len({repr(config.get(key)) for config in configs}) > 1
+    ]
+    places, columns = stack.places, {}
+
+    def of_run(head: str, key: str, values: Sequence[Any]) -> None:
+        plain = np.array(values) if set(map(type, values)) <= {int, float, bool} else None
+        own = f"{head}.{key}" if key in stack.columns or key in columns else key
+        if plain is not None and plain.dtype.kind in "fib":
+            columns[own] = plain[places]
+        else:
+            words = [str(value) if value is not None else None for value in values]
+            kinds = pandas.Categorical(words)
+            columns[own] = pandas.Categorical.from_codes(kinds.codes[places], kinds.categories)
+        named[key if head == "config" else f"its {key}"] = own
+
+    named: dict[str, str] = {}
+    of_run("run", "name", [run.name for run in there])
+    of_run("run", "status", [str(run.status) for run in there])
+    for key in varying:
+        of_run("config", key, [config.get(key) for config in configs])
+    frame = _frame_class()({**columns, **stack.columns}, copy=False)
+    facts = {"table": name, "columns": list(stack.columns), "seeds": study.seeds}
+    frame.attrs["thetahat"] = facts | _facts(study, named, varying, there)
+    return frame
+
+
+def _facts(
+    study: Study, named: Mapping[str, str], varying: Sequence[str], there: Sequence[RunRow]
+) -> dict[str, Any]:
+    """Return what a frame knows of its sweep.
+
+    Args:    named: columns of the frame, by parameter.   there: runs that have the table.
+    """
+    return {
+        "status": named["its status"],
+        "settings": [named[key] for key in varying if key not in study.seeds],
+        "ends": [
+            (
+                {named[k]: v for k, v in one.varying.items() if k in named},
+                one.group.failed,
+                one.group.unfinished,
+            )
+            for one in study.settings
+        ],
+        "counts": {
+            "runs": len(study.runs),
+            "with the table": len(there),
+            "failed": sum(run.status.failed for run in study.runs),
+            "unfinished": sum(run.status.unfinished for run in study.runs),
+            "well": sum(str(run.status) in _WELL for run in there),
+        },
+    }
+
+
+class _Tables:
+    """What a frame of tables can do beside what every frame of pandas can."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many runs the sweep has, how many have the table, and how many failed."""
+        return dict(self._facts()["counts"])
+
+    def quantiles(
+        self,
+        by: str | Sequence[str],
+        q: Sequence[float] = TABLE_QUANTILES,
+        *,
+        over: str | Sequence[str] = (),
+    ) -> Any:
+        """Return quantiles over the runs that ended well: a line for each setting and value of
+        ``by``; column ``n`` counts its numbers, and ``failed`` the setting's failed runs.
+
+        Args:    by: the column, or columns, whose values identify a row of the table.
+                 q: probabilities.   over: parameters to average out, beside the seeds.
+        Raises:  ConfigError: an unknown column or parameter, a probability outside [0, 1].
+        """
+        return _quantiles(self, by, q, over)
+
+    def plot(self, x: str, y: str | None = None, **how: Any) -> Figure:
+        """Draw medians and bands over the seeds: see ``sweep.table``.
+
+        Args:    x, y: columns.   q: three probabilities.   exact: a column to draw beside.
+                 over: parameters to average out.   path: where to write the figure too.
+        """
+        from thetahat.report import plot_table
+
+        return plot_table(self._facts(), self, self.quantiles, x, y, **how)
+
+    def _facts(self) -> dict[str, Any]:
+        frame: Any = self
+        try:
+            return frame.attrs["thetahat"]
+        except KeyError:
+            raise ConfigError(
+                "this frame has lost what it knew of its sweep; take it from"
+                " sweep.table(name) again, and filter its rows only"
+            ) from None
+
+    def _said(self) -> str:
+        frame: Any = self
+        counts = frame.attrs.get("thetahat", {}).get("counts")
+        if counts is None:
+            return ""
+        lost = [f"{counts[w]:,} {w}" for w in ("failed", "unfinished") if counts[w]]
+        said = f"{counts['with the table']:,} of {counts['runs']:,} runs have this table"
+        return "; ".join([said, *lost])
+
+
+@functools.cache
+def _frame_class() -> Any:
+    """Return the class of such frames; pandas is loaded only for it."""
+    import pandas
+
+    class TableFrame(_Tables, pandas.DataFrame):
+        """The tables of one name of a sweep's runs: a line for each run and row.
+
+        ``quantiles(by="k")`` takes quantiles over the seeds, ``plot("k", "c")`` draws them, and
+        ``counts`` says how many runs there are, failed ones included.
+        """
+
+        @property
+        def _constructor(self) -> Any:
+            return TableFrame
+
+        def __repr__(self) -> str:
+            said = self._said()
+            return super().__repr__() + (f"\n\n[{said}]" if said else "")
+
+        def _repr_html_(self) -> str | None:
+            import html
+
+            return f"{super()._repr_html_()}<p>{html.escape(self._said())}</p>"  # pyright: ignore
+
+    return TableFrame
+
+
+def _listed(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _quantiles(frame: Any, by: Any, q: Any, over: Any) -> Any:
+    import pandas
+
+    facts, by = frame._facts(), _listed(by)
+    probabilities = [q] if isinstance(q, (int, float)) else list(q)
+    if not probabilities or not all(0 <= p <= 1 for p in probabilities):
+        raise ConfigError(f"q={q!r}: give probabilities from 0 to 1, such as (0.05, 0.5, 0.95)")
+    for column in by:
+        if column not in frame.columns:
+            raise ConfigError(
+                f"the table {facts['table']!r} has no column {column!r}"
+                f"{did_you_mean(column, facts['columns'])}"
+            )
+    for name in _listed(over):
+        if name not in facts["settings"]:
+            known = facts["settings"]
+            raise ConfigError(
+                f"no parameter {name!r} varies between settings{did_you_mean(name, known)}"
+            )
+    settings = [s for s in facts["settings"] if s not in _listed(over) and s not in by]
+    well = frame[frame[facts["status"]].isin(_WELL)]
+    numbers = [
+        c
+        for c in facts["columns"]
+        if c not in by and c in well.columns and pandas.api.types.is_numeric_dtype(well[c])
+    ]
+    if not numbers:
+        raise ConfigError(f"the table {facts['table']!r} has no column of numbers beside {by}")
+    keys = [*settings, *by]
+    values: Any = pandas.DataFrame(well)[[*keys, *numbers]].astype(dict.fromkeys(numbers, float))
+    grouped = values.groupby(keys, observed=True, sort=True)
+    found = grouped[numbers].quantile(probabilities).unstack(level=-1)
+    found.columns = [f"{c} {quantile_name(p)}" for c, p in found.columns]
+    counts = grouped[numbers].count()
+    if (counts.nunique(axis=1) == 1).all():
+        found["n"] = counts[numbers[0]]
+    else:
+        found = found.join(counts.rename(columns=lambda c: f"{c} n"))
+    _say_alone(facts, counts, numbers)
+    found = found.reset_index()
+    ends: dict[Any, list[int]] = {}
+    for setting, *lost in facts["ends"]:
+        key = tuple(str(setting[name]) for name in settings if name in setting)
+        known = ends.setdefault(key, [0, 0])
+        ends[key] = [a + b for a, b in zip(known, lost, strict=True)]
+    mine = [name for name in settings if name in facts["settings"]]
+    for k, what in enumerate(("failed", "unfinished")):
+        if facts["counts"][what]:
+            rows = zip(*(found[name] for name in mine), strict=True) if mine else [()] * len(found)
+            counted = [ends.get(tuple(map(str, row)), [0, 0])[k] for row in rows]
+            found[what] = counted
+    return found
+
+
+def _say_alone(facts: Any, counts: Any, numbers: Sequence[str]) -> None:
+    """Say if every value of ``by`` occurs once: then quantiles show no spread."""
+    if facts["counts"]["well"] > 1 and len(counts) and (counts[numbers].max(axis=1) <= 1).all():
+        notify(
+            f"no two runs share a row of the table {facts['table']!r}, so that quantiles show no"
+            " spread; evaluate the table on the same grid in every run, or round the column"
+        )

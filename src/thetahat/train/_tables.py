@@ -1,0 +1,83 @@
+"""The tables of a Task: columns that its functions make of the fitted hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from thetahat.core import ConfigError, MissingExtra, ShapeError, Task
+from thetahat.core.errors import did_you_mean
+
+TableColumns = Mapping[str, Any]
+
+
+def table_columns(task: Task, h: Any) -> dict[str, dict[str, Any]]:
+    """Call the functions of ``tables=`` with a hypothesis; return their columns, checked.
+
+    Raises:  ConfigError: what one returns is no mapping, or its columns are of unequal lengths.
+             ShapeError: a column is not a vector.
+    """
+    return {name: _checked(name, function(h)) for name, function in task.tables.items()}
+
+
+def is_fixed(column: Any) -> bool:
+    """Whether a column is NumPy's or Python's: it is kept as it is, in its own precision."""
+    if isinstance(column, (list, tuple)):
+        return not any(hasattr(cell, "dtype") and not is_fixed(cell) for cell in column)
+    return isinstance(column, (np.ndarray, np.generic, str, bool, int, float))
+
+
+def frame_of(tables: Mapping[str, TableColumns], name: str) -> Any:
+    """Return a table as a pandas frame.
+
+    Raises:  ConfigError: there is no such table.   MissingExtra: pandas is not installed.
+    """
+    if name not in tables:
+        said = did_you_mean(name, tables) if tables else "; Task(tables={name: f}) makes them"
+        raise ConfigError(f"the result has no table {name!r}{said}")
+    try:
+        import pandas as pd
+    except ModuleNotFoundError:
+        raise MissingExtra("table()", "tables") from None
+    return pd.DataFrame(dict(tables[name]))
+
+
+def whole_columns(columns: TableColumns) -> dict[str, np.ndarray]:
+    """Return columns as arrays of one length: a scalar is repeated, and (n, 1) is (n,)."""
+    found = {name: np.asarray(column) for name, column in columns.items()}
+    rows = max((len(a) for a in found.values() if a.ndim), default=1)
+    return {
+        name: np.full(rows, a[()], a.dtype) if a.ndim == 0 else a.reshape(rows)
+        for name, a in found.items()
+    }
+
+
+def _checked(name: str, found: Any) -> dict[str, Any]:
+    if not isinstance(found, Mapping) or not found:
+        said = "an empty mapping" if isinstance(found, Mapping) else f"a {type(found).__name__}"
+        raise ConfigError(
+            f"the table {name!r} of Task(tables=) is {said}; return columns by name, such as"
+            " {'k': k, 'c': jax.vmap(h)(k)}"
+        )
+    lengths = {}
+    for column, value in found.items():
+        traced = isinstance(value, (list, tuple)) and not is_fixed(value)
+        shape = (len(value),) if traced else np.shape(value)
+        if len(shape) > 1 and not (len(shape) == 2 and shape[1] == 1):
+            raise ShapeError(
+                f"the column {column!r} of the table {name!r} has the shape {tuple(shape)}; give"
+                f" one column for each number of a row, such as {{'{column}_0': {column}[:, 0]}}"
+            )
+        if "complex" in str(getattr(value, "dtype", "")):
+            raise ConfigError(
+                f"the column {column!r} of the table {name!r} is complex; give its real and"
+                " imaginary parts as two columns"
+            )
+        if shape:
+            lengths[column] = shape[0]
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"{column!r} has {n:,}" for column, n in list(lengths.items())[:6])
+        raise ConfigError(f"the columns of the table {name!r} must be equally long; {said}")
+    return {str(column): value for column, value in found.items()}
