@@ -55,7 +55,7 @@ BELOW: dict[str, set[str]] = {
             "search",
             "store",
         ),
-        *("tracking", "sweep", "analysis", "report", "web"),
+        *("tracking", "wandb", "sweep", "analysis", "report", "web"),
     },
 }
 """What each room may import beside itself."""
