@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
+from thetahat.core.acceptance import ACCEPT, checked_accept
 from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card
 from thetahat.core.choices import LOSSES
@@ -66,6 +67,9 @@ class Task:
         backend: what trains a PyTorch module: "jax", "torch", or "auto" for either.
         tables: name to ``f(h)``, which returns columns of equal length by name; evaluated once, at
             the best state, such as a policy on a grid.
+        accept: checks of the solution, such as ``th.accept.residual(points, below=1e-3)``, or
+            functions ``f(h) -> bool``; evaluated once, at the best state. A run that fails one is
+            ``rejected``.
     Raises:  ConfigError: a field outside its range.
     """
 
@@ -86,6 +90,7 @@ class Task:
     start: Any = None
     backend: str = "auto"
     tables: Mapping[str, Callable[[Any], Mapping[str, Any]]] = field(default_factory=dict)
+    accept: Sequence[Any] | Any = ()
     diagnostics: InitVar[Any] = None
     """Old name of ``metrics``; refused."""
 
@@ -120,6 +125,7 @@ class Task:
         check_choice("backend", self.backend, BACKENDS)
         object.__setattr__(self, "start", as_start(self.start))
         object.__setattr__(self, "tables", _checked_tables(self.tables))
+        object.__setattr__(self, "accept", checked_accept(self.accept))
         metrics = read_metrics(self.metrics)
         object.__setattr__(self, "metrics", metrics)
         _check_best_by(self.best_by, metrics)
@@ -137,6 +143,7 @@ class Task:
             "penalty": _word(self.penalty),
             "metrics": ", ".join(self.metrics),
             "tables": ", ".join(self.tables),
+            "accept": ", ".join(map(_word, self.accept)),
             "optimizer": _word(self.optimizer),
             "epochs": self.epochs,
             "batch": batch,
@@ -187,6 +194,10 @@ def _checked_tables(given: Any) -> dict[str, Callable[[Any], Mapping[str, Any]]]
         raise ConfigError(
             f"tables={given!r:.80} does not map names to functions; give {{'policy': f}}, where"
             " f(h) returns columns by name"
+        )
+    if ACCEPT in tables:
+        raise ConfigError(
+            f"tables={{{ACCEPT!r}: ...}}: the checks of accept= have this name; give another one"
         )
     return {checked_name("Task(tables=)", name): f for name, f in tables.items()}
 

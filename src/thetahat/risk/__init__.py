@@ -1,6 +1,6 @@
 """Losses, residuals, metrics, penalties, and means over observations."""
 
-from thetahat.risk import metrics as metrics
+from thetahat.risk import accept as accept, metrics as metrics
 from thetahat.risk._losses import (
     LOSSES as LOSSES,
     PREDICTION as PREDICTION,
@@ -40,6 +40,7 @@ from thetahat.risk._residuals import (
     number_of as number_of,
     per_observation as per_observation,
     residual_vector as residual_vector,
+    signed_residual as signed_residual,
 )
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "NotFinite",
     "Ridge",
     "absolute",
+    "accept",
     "check_targets",
     "cross_entropy",
     "fischer_burmeister",
@@ -71,6 +73,7 @@ __all__ = [
     "residual_vector",
     "resolve_loss",
     "ridge",
+    "signed_residual",
     "squared",
     "weighted_mean",
     "weighted_sum",
