@@ -47,7 +47,8 @@ class Task:
         model: a hypothesis class: a Flax NNX or Equinox module, a PyTorch module (or a function or
             class that makes one), an ``(init, apply)`` pair, or one of ``th.models``.
         data: ``th.Data``, or the training observations alone.
-        residual: ``residual(h, z) -> scalar`` per observation ``z``; default ``h(x) - y``.
+        residual: ``residual(h, z) -> scalar`` per observation ``z``; default ``h(x) - y``. Or one
+            for each block of data, by name: ``th.Data({"euler": points, "initial": t0})``.
         loss: a name of ``th.risk.LOSSES``, such as "squared" or "logistic", or a function of one
             residual.
         penalty: ``penalty(params) -> scalar``, added to the training objective, not to the risk.
@@ -70,12 +71,13 @@ class Task:
         accept: checks of the solution, such as ``th.accept.residual(points, below=1e-3)``, or
             functions ``f(h) -> bool``; evaluated once, at the best state. A run that fails one is
             ``rejected``.
+        weights: of the risks of blocks of data, by name; 1 by default.
     Raises:  ConfigError: a field outside its range.
     """
 
     model: Any
     data: Any
-    residual: Callable[..., Any] | None = None
+    residual: Callable[..., Any] | Mapping[str, Callable[..., Any]] | None = None
     loss: str | Callable[..., Any] = "squared"
     penalty: Callable[[Any], Any] | None = None
     metrics: Any = field(default_factory=dict)
@@ -91,6 +93,7 @@ class Task:
     backend: str = "auto"
     tables: Mapping[str, Callable[[Any], Mapping[str, Any]]] = field(default_factory=dict)
     accept: Sequence[Any] | Any = ()
+    weights: Mapping[str, Any] = field(default_factory=dict)
     diagnostics: InitVar[Any] = None
     """Old name of ``metrics``; refused."""
 
@@ -126,6 +129,7 @@ class Task:
         object.__setattr__(self, "start", as_start(self.start))
         object.__setattr__(self, "tables", _checked_tables(self.tables))
         object.__setattr__(self, "accept", checked_accept(self.accept))
+        _check_blocks(self.residual, self.weights)
         metrics = read_metrics(self.metrics)
         object.__setattr__(self, "metrics", metrics)
         _check_best_by(self.best_by, metrics)
@@ -138,7 +142,7 @@ class Task:
         facts = {
             "model": _word(self.model),
             "data": _sizes(self.data),
-            "residual": "h(x) - y" if self.residual is None else _word(self.residual),
+            "residual": _residual_word(self.residual),
             "loss": _word(self.loss),
             "penalty": _word(self.penalty),
             "metrics": ", ".join(self.metrics),
@@ -202,6 +206,19 @@ def _checked_tables(given: Any) -> dict[str, Callable[[Any], Mapping[str, Any]]]
     return {checked_name("Task(tables=)", name): f for name, f in tables.items()}
 
 
+def _check_blocks(residual: Any, weights: Any) -> None:
+    """Refuse residuals by block that are no functions, and weights that are not by block."""
+    if isinstance(residual, Mapping) and not (residual and all(map(callable, residual.values()))):
+        raise ConfigError(
+            f"residual={residual!r:.80} does not map blocks to functions; give {{'euler': f}},"
+            " where f(h, z) is the residual at one point of the block"
+        )
+    if not isinstance(weights, Mapping):
+        raise ConfigError(
+            f"weights={weights!r:.80} does not map blocks to numbers; give {{'initial': 100.0}}"
+        )
+
+
 def _word(value: Any) -> str:
     """Describe a part of a Task in a word or two."""
     if value is None or isinstance(value, str):
@@ -212,6 +229,12 @@ def _word(value: Any) -> str:
     if name.startswith("GradientTransformation"):  # optax does not keep their names
         return "an optax transformation"
     return name.replace("<locals>.", "")
+
+
+def _residual_word(residual: Any) -> str:
+    if isinstance(residual, Mapping):
+        return "; ".join(f"{name}: {_word(f)}" for name, f in residual.items())
+    return "h(x) - y" if residual is None else _word(residual)
 
 
 def _sizes(data: Any) -> str:

@@ -488,8 +488,8 @@ class Sweep:
             said = f"best {short(best.median)}{n} at {best.name}"
         ends = self._study.ends
         lost = "".join(f", {ends[how]} {how}" for how in ("failed", "unfinished") if ends[how])
-        said = accepted_words(self.runs)
-        runs = f"{len(self.runs)} runs{lost}{f', {said}' if said else ''}"
+        checked = accepted_words(self.runs)
+        runs = f"{len(self.runs)} runs{lost}{f', {checked}' if checked else ''}"
         return f"Sweep({self.id!r}, {self.name!r}: {runs}; {self.metric}: {said})"
 
     def _repr_html_(self) -> str:

@@ -1,6 +1,7 @@
 """Losses, residuals, metrics, penalties, and means over observations."""
 
 from thetahat.risk import accept as accept, metrics as metrics
+from thetahat.risk._blocks import BlockResidual as BlockResidual, plain_task as plain_task
 from thetahat.risk._losses import (
     LOSSES as LOSSES,
     PREDICTION as PREDICTION,
@@ -49,6 +50,7 @@ __all__ = [
     "LOSSES",
     "PREDICTION",
     "RESIDUAL",
+    "BlockResidual",
     "Loss",
     "Need",
     "NotFinite",
@@ -69,6 +71,7 @@ __all__ = [
     "part_function",
     "per_observation",
     "pinball",
+    "plain_task",
     "prediction_and_target",
     "residual_vector",
     "resolve_loss",
