@@ -63,7 +63,7 @@ bench-smoke: $(STAMPS)/test
 	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(BIN)/python -m benchmarks.gpu --smoke
 
 docs: $(STAMPS)/test
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "open site/index.html"
 
 dev: $(STAMPS)/lint

@@ -8,6 +8,7 @@ import random
 import pytest
 
 from thetahat.analysis import (
+    all_same,
     band_words,
     curve_band,
     ending,
@@ -272,3 +273,17 @@ def test_seeds_that_share_the_order_of_batches_are_marked(store) -> None:
     study = read_study(store, sweep)
     assert [setting.group.shared_order for setting in study.settings] == [True, False]
     assert "o" in study.settings[0].marks
+
+
+def test_seeds_that_change_nothing_are_marked(store) -> None:
+    sweep = create_sweep(store, NewSweep(GRID, "s"))
+    for lr, by_seed in ((0.1, 0.0), (1.0, 1e-12)):
+        for k in range(3):
+            add(store, sweep, {"lr": lr, "seed": k}, "finished", lr + by_seed * k)
+    add(store, sweep, {"lr": 2.0, "seed": 0}, "finished", 9.0)
+    study = read_study(store, sweep)
+    assert ["i" in setting.marks for setting in study.settings] == [True, False, False]
+    groups = [setting.group for setting in study.settings]
+    assert not all_same(groups)
+    assert all_same([groups[0], groups[2]])
+    assert not all_same([groups[2]])

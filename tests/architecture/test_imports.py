@@ -31,7 +31,17 @@ BELOW: dict[str, set[str]] = {
     "report": {"core", "format", "figures", "store", "analysis"},
     "causal": {"core", "format", "figures", "data", "models", "optim", "train", "report"},
     "web": {"core", "format", "search", "store", "analysis", "report"},
-    "notebook": {"core", "format", "search", "store", "sweep", "analysis", "report", "cli"},
+    "notebook": {
+        "core",
+        "format",
+        "figures",
+        "search",
+        "store",
+        "sweep",
+        "analysis",
+        "report",
+        "cli",
+    },
     "cli": {
         *(
             "core",

@@ -48,6 +48,8 @@ def test_a_class_name_means_one_thing() -> None:
     sources = Path(th.__file__).parent
     classes, places = set(), defaultdict(set)
     for path in sorted(sources.rglob("*.py")):
+        if path.relative_to(sources).parts[0] == "wandb":
+            continue  # its names are those of W&B's client
         tree = ast.parse(path.read_text(encoding="utf-8"))
         own = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
         classes |= own

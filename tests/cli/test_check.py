@@ -85,7 +85,7 @@ def test_every_mistake_is_said_with_its_line(line, thetahat):
     assert (code, err) == (2, "")
     assert out == (
         "sweep.yaml:1: methd: a sweep file has no key 'methd'; did you mean 'method'?\n"
-        "sweep.yaml:1: method: the file names no method; add method: grid, random or bayes\n"
+        "sweep.yaml:1: method: the file names no method; add method: grid, random, bayes or custom\n"
         "sweep.yaml:4: parameters.learning_rate: line() has no parameter 'learning_rate'; did you"
         " mean 'lr'?\n"
         "sweep.yaml:5: parameters.epochs.min: min 9 is above max 2; swap them: min: 2, max: 9\n"

@@ -124,6 +124,9 @@ def test_a_run_that_has_ended(line, folder: Path, thetahat) -> None:
         " resumed. To go further, run it again with more epochs"
     )
     assert refusal(thetahat, "done") == said
+    with open_store() as store:
+        store.finish_run(store.run("done").id, status="stopped", reason="no better for 3 epochs")
+    assert refusal(thetahat, "done").endswith("with other stopping rules, such as more patience")
 
 
 def test_no_such_run(cut, thetahat) -> None:

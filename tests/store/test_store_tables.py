@@ -75,6 +75,13 @@ def test_a_frame_is_logged_with_the_named_levels_of_its_index(store: Store, pola
     assert found["k"].tolist() == [1, 2] and found["c"].tolist() == [1.5, 4.0]
 
 
+def test_a_table_without_rows_is_kept(store: Store) -> None:
+    with th.start({}, store=store) as run:
+        run.log_table("none", {"k": [], "c": np.zeros(0, np.float32), "who": np.array([], str)})
+    found = read_table(store, run.id, "none")
+    assert [len(column) for column in found.values()] == [0, 0, 0]
+
+
 def test_a_table_replaces_that_of_its_name_and_step_only(store: Store) -> None:
     with th.start({}, store=store) as run:
         for step, value in ((1, 1.0), (2, 2.0), (1, 3.0)):

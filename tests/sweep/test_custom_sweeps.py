@@ -170,3 +170,132 @@ def test_sixty_files_that_w_and_b_accepts_run_to_their_end(here, thetahat) -> No
     names, texts = some_files(63)
     assert len(names) == 63
     run_files(here, thetahat, names[3:], texts)
+
+
+# -- flags that go with every file -----------------------------------------------------------------
+
+GRID = f"""\
+program: objectives.py
+{LEAN}method: grid
+metric: {{name: a}}
+parameters: {{x: {{values: [0, 1, 2]}}, y: {{values: [0, 1]}}}}
+"""
+
+
+def test_a_grid_with_a_constraint_runs_what_satisfies_it(here, thetahat) -> None:
+    file = here.sweep(GRID)
+    code, _, err = thetahat("sweep", file, "--constraint", "x != 2 * y", "--run")
+    assert code == 0, err
+    found = [(run.config["x"], run.config["y"]) for run in here.runs()]
+    assert sorted(found) == [(0, 1), (1, 0), (1, 1), (2, 0)]
+    assert (here.row().points, here.row().state) == (4, "finished")
+    for words, said in (
+        (("--constraint", "z > 1"), "the sweep has no parameter 'z'"),
+        (("--constraint", "x > 9"), "no point of the grid satisfies the constraints 'x > 9'"),
+        (("--folds", "2", "--replicates", "2"), "exclude each other"),
+    ):
+        code, _, err = thetahat("sweep", file, *words)
+        assert (code, said in err) == (2, True), err
+
+
+FOLDS = """\
+import json, sys
+given = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
+# The median over folds prefers x = 1, the mean x = 0.
+losses = {"0": [2.0, 2.0, 2.0], "1": [1.0, 1.0, 9.0]}
+sys.stdout.write(json.dumps({"loss": losses[given["x"]][int(given["fold"])]}) + "\\n")
+"""
+
+
+def test_folds_are_one_setting_and_the_search_sees_their_mean(at, thetahat) -> None:
+    text = GRID.replace("objectives", "train").replace("{name: a}", "{name: loss}")
+    text = text.replace(", y: {values: [0, 1]}", "").replace("[0, 1, 2]", "[0, 1]")
+    code, out, err = thetahat("sweep", at.sweep(text, FOLDS), "--folds", "3", "--run")
+    assert code == 0, err
+    runs = at.runs()
+    assert [(run.config["x"], run.config["fold"]) for run in runs] == [
+        (x, fold) for x in (0, 1) for fold in range(3)
+    ]
+    assert "the best settings by loss, its mean over the folds:" in out
+    rows = [line.split() for line in out.splitlines()]
+    assert rows.index(["0", "3", "0", "2.000", "0.000"]) + 1 == rows.index(
+        ["1", "3", "0", "3.667", "4.619"]
+    )
+    best = json.loads(thetahat("show", at.row().id, "--format", "json")[1])["best"]
+    assert (best["mean"], best["sd"], best["n"], best["config"]) == (2.0, 0.0, 3, {"x": 0})
+    bad = at.sweep(text.replace("values: [0, 1]", "values: [0, 1]}, fold: {values: [0]"))
+    code, _, err = thetahat("sweep", bad, "--folds", "3")
+    assert (code, "searches over 'fold' itself" in err) == (2, True)
+
+
+def test_earlier_runs_join_the_history_of_a_search(here, thetahat) -> None:
+    assert thetahat("sweep", here.sweep(GRID), "--count", "4", "--run", "--quiet")[0] == 0
+    first = here.row().id
+    code, _, err = thetahat("sweep", here.sweep(GRID), "--prior", first, "--run", "--quiet")
+    assert code == 0, err
+    assert f"the search learns from 4 runs of {first}" in err
+    # A grid does not run again what has run.
+    assert [(run.config["x"], run.config["y"]) for run in here.runs()] == [(2, 0), (2, 1)]
+    here.write("old.csv", "x,y,a\n0,0,0.5\n1,0,\n2,1,4.5\n")
+    bayes = GRID.replace("method: grid", "method: bayes")
+    code, _, err = thetahat("sweep", here.sweep(bayes), "--prior", "old.csv", "--count", "4")
+    assert code == 0, err
+    assert "the search learns from 2 runs of old.csv; 1 left out" in err
+    assert [run["metrics"] for run in here.row().plan["prior"]] == [{"a": 0.5}, {"a": 4.5}]
+    for given, said in (("none.csv", "cannot be read"), ("nonsense", "has no sweep 'nonsense'")):
+        code, _, err = thetahat("sweep", here.sweep(GRID), "--prior", given)
+        assert (code, said in err) == (2, True), err
+
+
+MANY = """\
+import json, random, sys
+names = [f"m{i:02d}" for i in range(12)]
+random.shuffle(names)
+sys.stdout.write(json.dumps({name: 1.5 for name in names} | {"loss": 0.25}) + "\\n")
+"""
+
+
+def test_the_metric_of_a_sweep_is_the_first_of_many(at, thetahat) -> None:
+    text = GRID.replace("objectives", "train").replace("{name: a}", "{name: loss}")
+    code, out, err = thetahat("sweep", at.sweep(text, MANY), "--count", "2", "--run")
+    assert code == 0, err
+    heads = next(line.split() for line in out.splitlines() if line.startswith("name"))
+    shown = [head for head in heads if head == "loss" or head.startswith("m")]
+    assert shown == ["loss", "m00", "m01", "m02", "m03", "m04"][: len(shown)]
+    assert len(shown) > 1
+
+
+SLOW = """\
+import json, pathlib, sys, time
+given = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
+x = float(given["x"])
+for step in range(400 if x > 1 else 3):
+    sys.stdout.write(json.dumps({"a": x + 1 / (step + 1), "step": step}) + "\\n")
+    sys.stdout.flush()
+    if x > 1 and step > 2:
+        time.sleep(0.05)  # until the pruner ends it
+"""
+PRUNING = """\
+import optuna
+
+def study(info):
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=1)
+    grid = optuna.samplers.GridSampler({"x": [0.0, 0.5, 2.0]}, seed=1)
+    made = optuna.create_study(sampler=grid, pruner=pruner)
+    for x in (0.0, 0.5, 2.0):
+        made.enqueue_trial({"x": x})
+    return made
+"""
+
+
+def test_a_users_pruner_stops_runs(at, thetahat) -> None:
+    at.write("pruning.py", PRUNING)
+    text = f"{MINE}scheduler: {{engine: optuna, source: pruning.py, optimizer: study}}\n"
+    text = text.replace("objectives", "train") + "parameters: {x: {min: 0.0, max: 3.0}}\n"
+    file = at.sweep(text, SLOW)
+    code, _, err = thetahat("sweep", file, "--count", "3", "--run", "--workers", "1", "--quiet")
+    assert code == 0, err
+    ends = [(run.config["x"], str(run.status), run.stopped_early) for run in at.runs()]
+    assert ends[:2] == [(0.0, "finished", False), (0.5, "finished", False)]
+    assert ends[2] == (2.0, "stopped", True)
+    assert at.runs()[2].reason == "optuna: the study's pruner stopped it"

@@ -363,7 +363,10 @@ def test_rows_of_history() -> None:
     step = message((2, "_step"), (16, "9"))
     items = [(1, item) for item in (nested, picture, table, own, step)]
     assert read_record(message((2, message(*items)))) == Row(
-        9, {"val.rmse": 0.25, "t.a.b": 1.0}, {"t.c": "d"}, {"pic": "image-file"}
+        9,
+        {"val.rmse": 0.25, "t.a.b": 1.0},
+        {"t.c": "d"},
+        {"pic": {"_type": "image-file", "size": 3}},
     )
     bad = message((2, message((1, message((1, "x"), (16, "{no json"))))))
     assert read_record(bad) == Row(0, {})
@@ -399,6 +402,14 @@ def nested(record: int, path: Sequence[str], value: Any) -> bytes:
     return message((record, message((1, message(*names, (16, json.dumps(value)))))))
 
 
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = isinstance(value, dict)
+        found |= _flat(value, f"{above}{name}.") if inner else {f"{above}{name}": value}
+    return found
+
+
 @pytest.mark.parametrize("flat", [True, False])
 @pytest.mark.parametrize(
     ("kind", "sizes"),
@@ -428,7 +439,7 @@ def test_the_sizes_of_media_are_no_metrics_however_they_are_written(
                     path = [(2, part) for part in (name, key, last) if part]
                     items.append(message(*path, (16, json.dumps(leaf))))
     wanted = ({"val.rmse": 0.5, "loss": 1.0}, {"val.note": "w"})
-    media = {"img": kind, "val.pic": kind}
+    media = dict.fromkeys(("img", "val.pic"), _flat(picture))
     assert read_record(message((2, message(*((1, i) for i in items))))) == Row(0, *wanted, media)
     summary = read_record(message((3, message(*((1, i) for i in items)))))
     assert summary == WandbSummary(wanted[0], (), wanted[1], media)
@@ -439,7 +450,8 @@ def test_what_a_run_is_called_and_its_config() -> None:
     run = [(4, message(*update)), (6, "g"), (7, "train"), (8, "calm"), (9, "a note")]
     record = read_record(message((17, message((1, "id"), (3, "p"), *run, (10, "a"), (10, "b")))))
     labels = {"group": "g", "job_type": "train", "notes": "a note", "tags": ["a", "b"]}
-    assert record == Named("calm", labels, WandbConfig(((("lr",), 0.1),)))
+    place = {"id": "id", "project": "p"}
+    assert record == Named("calm", labels, WandbConfig(((("lr",), 0.1),)), place)
     assert read_record(nested(5, ["net", "depth"], 3)) == WandbConfig(((("net", "depth"), 3),))
     removed = message((5, message((2, message((1, "lr"))))))
     assert read_record(removed) == WandbConfig((), (("lr",),))

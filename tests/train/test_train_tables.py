@@ -55,6 +55,21 @@ def test_a_cohorts_tables_are_the_predictions_at_each_best_state(backend: str) -
         result.table("lin")
 
 
+def test_results_stack_their_tables_with_their_configs() -> None:
+    def root(power: float = 1.0) -> th.Task:
+        tables = {"line": lambda h: {"x": [0.0, 1.0], "y": [h(np.ones(1)), power]}}
+        return th.Task(th.models.Linear(1), (X, X[:, 0]), epochs=1, tables=tables)
+
+    results = th.fit_many(root, [{"power": 1.5}, {"power": 2.5}])
+    frame = results.table("line")
+    assert list(frame.columns) == ["member", "power", "x", "y"]
+    assert frame.power.tolist() == [1.5, 1.5, 2.5, 2.5] and frame.member.tolist() == [0, 0, 1, 1]
+    assert frame.y[1::2].tolist() == [1.5, 2.5]
+    np.testing.assert_allclose(frame.y[::2], results.predict(np.ones(1)), rtol=1e-6)
+    with pytest.raises(ConfigError, match="no member has a table 'lines'; did you mean 'line'"):
+        results.table("lines")
+
+
 def test_a_table_of_named_columns_is_in_their_units() -> None:
     x = np.random.default_rng(0).normal(5, 2, 50)
     data = th.read_table({"x": x, "y": 3 * x + 10}, "y")

@@ -40,6 +40,20 @@ def lr_only(lr: float = 0.1) -> th.Task:
             r"'start'; the Task that lr_only\(\) returns has: th.Task",
         ),
         (lambda: th.fit(task(), start=3), r"Give start to the Task: th.Task\(..., start=...\)"),
+        (
+            lambda: th.fit(task(sampling=th.Shuffle(seed="a"), batch_size=9)),
+            "seed='a'; give an integer",
+        ),
+        (
+            lambda: th.split(draw(30), val=np.zeros(3)),
+            r"val=array\(.* give a fraction such as 0.15",
+        ),
+        (lambda: th.fit(task()).evaluate([1]), "takes the name of a part, .*; got a list"),
+        (
+            lambda: th.fit(task(model=th.freeze(th.models.Linear(2), 3))),
+            "where=3: give a path such",
+        ),
+        (lambda: th.log(True), r"log\(True\): give numbers by name"),
         (lambda: th.split(draw(30), weights=3), "weights belong to the data: th.Observations"),
         (lambda: th.folds(draw(30), n_splits=3), "did you mean 'k'"),
         (lambda: th.fit(dict), r"dict\(\) names no parameters; give a function of your own"),

@@ -151,6 +151,8 @@ def test_a_run_that_failed_at_its_start_makes_no_parameter_of_defaults(look, tmp
         with serving(tmp_path) as url:
             page = look(url).open(f"/sweep/{sweep.id}")
             assert page.get_by_label("parameter of the slice").inner_text().split() == ["lr"]
+            warnings = page.locator("p.warning").first.locator("xpath=..").inner_text()
+            assert warnings.strip() == "1 run failed: no module"
             heads = page.locator("section[aria-label=Runs] .tabulator-col-title").all_inner_texts()
             assert "lr" in heads
             assert not {"N", "M"} & set(heads)

@@ -24,11 +24,13 @@ from thetahat.analysis._best import (
     tied as tied,
 )
 from thetahat.analysis._failures import join_reasons as join_reasons
+from thetahat.analysis._fold_means import FoldMean as FoldMean, fold_means as fold_means
 from thetahat.analysis._groups import (
     FEW as FEW,
     QUANTILES as QUANTILES,
     Group as Group,
     Spread as Spread,
+    all_same as all_same,
     band_words as band_words,
     best_first as best_first,
     by_experiment as by_experiment,
@@ -87,6 +89,7 @@ __all__ = [
     "Band",
     "CellRule",
     "Effect",
+    "FoldMean",
     "Front",
     "FrontPoint",
     "Group",
@@ -99,6 +102,7 @@ __all__ = [
     "TableBands",
     "TableSetting",
     "again",
+    "all_same",
     "band_words",
     "best_first",
     "by_experiment",
@@ -110,6 +114,7 @@ __all__ = [
     "ending",
     "finite",
     "flat_config",
+    "fold_means",
     "front_of",
     "group_by",
     "group_runs",

@@ -47,8 +47,8 @@ def seeds_of(sweep: SweepRow, names: Iterable[str]) -> list[str]:
 
 def replicates_of(sweep: SweepRow) -> int:
     """Return how many runs each setting should have."""
-    found = sweep.plan.get("replicates")
-    return found if isinstance(found, int) and found > 1 else 1
+    found = [sweep.plan.get(name) for name in ("replicates", "folds")]
+    return max([1, *(n for n in found if isinstance(n, int))])
 
 
 def runs_planned(sweep: SweepRow, names: Iterable[str], over: Iterable[str]) -> int:

@@ -104,6 +104,16 @@ class Group:
     experiment: str = ""
     """The experiment of the runs, if several are listed."""
 
+    @property
+    def same(self) -> bool:
+        """Whether several runs gave the same numbers, so that what is averaged out changes none."""
+        counts = [numbers["n"] for numbers in self.metrics.values()]
+        spreads = [
+            {value for name, value in numbers.items() if name != "n"}
+            for numbers in self.metrics.values()
+        ]
+        return bool(counts) and min(counts) > 1 and all(len(values) == 1 for values in spreads)
+
     def listing(self) -> dict[str, Any]:
         """Return it as for JSON."""
         shared = {"shared_order": True} if self.shared_order else {}
@@ -118,6 +128,12 @@ class Group:
             "contaminated": self.contaminated,
             **shared,
         }
+
+
+def all_same(groups: Sequence[Group]) -> bool:
+    """Tell whether runs of every group gave the same numbers: a band over them shows no spread."""
+    several = [group for group in groups if group.runs > 1]
+    return bool(several) and all(group.same for group in several)
 
 
 def best_first(groups: Sequence[Group], metric: str, sign: int, replicates: int = 1) -> list[Group]:

@@ -104,12 +104,14 @@ def table_bands(
     columns: Collection[str] | None = None,
     over: Sequence[str] = (),
     only: Collection[int] | None = None,
+    most: int | None = None,
 ) -> list[TableBands]:
     """Compute the quantiles of a table over the runs that ended well, for each setting.
 
     Args:    by: the columns whose values identify a row.   q: probabilities.
              columns: of numbers; by default all of them.   over: as for ``table_settings``.
-             only: places of the settings to compute.
+             only: places of the settings to compute.   most: runs of a setting that are read, drawn
+             evenly.
     Raises:  ConfigError: no such table, column or parameter; a column of text; a bad probability.
     """
     from thetahat.store import stack_tables
@@ -117,8 +119,8 @@ def table_bands(
     check_quantiles(q)
     settings = table_settings(store, sweep, over)
     chosen = [s for k, s in enumerate(settings) if only is None or k in only]
-    ids = [run for setting in chosen for run in setting.well]
-    some = only is not None and len(chosen) < len(settings)
+    ids = [run for setting in chosen for run in _some(setting.well, most)]
+    some = len(chosen) < len(settings) or len(ids) < sum(len(one.well) for one in chosen)
     asked = None if columns is None else dict.fromkeys([*by, *columns])
     stack = stack_tables(store, sweep.id, name, asked, ids=ids if some else None)
     for column in by:
@@ -126,7 +128,11 @@ def table_bands(
             what = f"the table {name!r} has no column {column!r}"
             raise ConfigError(f"{what}{did_you_mean(column, stack.columns)}")
     numbers = _numbers(stack, by, columns)
-    return [_bands_of(stack, setting, by, q, numbers) for setting in chosen]
+    return [_bands_of(stack, setting, by, q, numbers, most) for setting in chosen]
+
+
+def _some(ids: Sequence[str], most: int | None) -> Sequence[str]:
+    return ids if most is None or len(ids) <= most else ids[:: -(-len(ids) // most)]
 
 
 def _numbers(
@@ -155,10 +161,11 @@ def _bands_of(
     by: Sequence[str],
     q: Sequence[float],
     numbers: Mapping[str, np.ndarray],
+    most: int | None,
 ) -> TableBands:
     import numpy as np
 
-    mine = {*setting.well}
+    mine = {*_some(setting.well, most)}
     have = np.array([run in mine for run in stack.runs], bool)
     n = int(have.sum())
     whole = bool(have.all())

@@ -43,6 +43,7 @@ MARKS = {
     "u": "some of its runs did not finish: not over, cancelled, interrupted, or nothing moved",
     "e": "stopped early by the search: its number is of fewer epochs than others have",
     "o": "seeds share the order of batches, so its band is too narrow",
+    "i": "its runs gave identical numbers: the seed changes nothing, so its band shows no spread",
 }
 """Letters beside a number, and their meaning."""
 _NO_METRICS = ("epoch", "step", "seconds", "_step", "_runtime", "_timestamp")
@@ -158,7 +159,8 @@ class Setting:
         letters += "f" if self.group.failed else ""
         letters += "u" if self.group.unfinished else ""
         letters += "e" if self.stopped else ""
-        return letters + ("o" if self.group.shared_order else "")
+        letters += "o" if self.group.shared_order else ""
+        return letters + ("i" if self.group.same else "")
 
     @property
     def name(self) -> str:

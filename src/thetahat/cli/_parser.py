@@ -26,6 +26,8 @@ COMMANDS = {
     "sweep": "create a sweep from a file; pause, resume, cancel or extend one",
     "agent": "work on a sweep until it is done",
     "exec": "run a program whose wandb the store answers",
+    "import": "read offline runs of W&B, or a CSV file of runs",
+    "export": "write runs, histories and tables as CSV, Parquet or W&B's files",
     "runs": "list runs",
     "show": "show one run",
     "table": "print the tables that runs left, as quantiles over seeds",

@@ -10,6 +10,12 @@ from thetahat.core.errors import ConfigError, why_failed
 from thetahat.core.run import Status
 
 
+def check_names(metrics: Any) -> None:
+    """Refuse what is no mapping from names to numbers."""
+    if not isinstance(metrics, Mapping):
+        raise ConfigError(f"log({metrics!r:.80}): give numbers by name, such as {{'loss': 0.5}}")
+
+
 def checked_row(
     metrics: Mapping[str, Any], step: Any, next_step: int
 ) -> tuple[dict[str, float], int]:
@@ -17,8 +23,7 @@ def checked_row(
 
     Raises:  ConfigError: a value that is not a number.
     """
-    if not isinstance(metrics, Mapping):
-        raise ConfigError(f"log({metrics!r:.80}): give numbers by name, such as {{'loss': 0.5}}")
+    check_names(metrics)
     if step is None:
         step = metrics.get("step")
     row = {key: _number(key, value) for key, value in metrics.items() if key != "step"}

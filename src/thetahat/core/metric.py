@@ -60,7 +60,7 @@ class Metric:
         name = getattr(self.function, "ready_metric", self.function)
         if isinstance(name, str):
             self._read_name(name)
-        if self.mode is not None and self.mode not in MODES:
+        if self.mode is not None and str(self.mode) not in MODES:
             hint = did_you_mean(str(self.mode), MODES)
             raise ConfigError(
                 f"th.Metric(mode={self.mode!r}); give 'min' where smaller is better, or 'max'"

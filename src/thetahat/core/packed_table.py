@@ -211,6 +211,6 @@ def _squeezed(raw: bytes, width: int) -> bytes:
         plain = noise.index(False) if False in noise else width
     rest = b"".join(planes[plain:])
     small = zlib.compress(rest, 1) if rest else b""
-    if len(small) > 0.9 * len(rest):
+    if len(small) >= 0.9 * len(rest):
         return bytes([width]) + b"".join(planes)
     return bytes([plain]) + b"".join(planes[:plain]) + small

@@ -1,7 +1,11 @@
 """Observations, splits, orders, batches, simulated draws and tables."""
 
 from thetahat.data import dgp as dgp
-from thetahat.data._cache import cache_folder as cache_folder, use_cache as use_cache
+from thetahat.data._cache import (
+    cache_folder as cache_folder,
+    jax_setting as jax_setting,
+    use_cache as use_cache,
+)
 from thetahat.data._cells import cells_of as cells_of
 from thetahat.data._classes import (
     Classes as Classes,
@@ -88,6 +92,7 @@ __all__ = [
     "in_units_of",
     "is_concrete",
     "is_streamed",
+    "jax_setting",
     "joined",
     "listed",
     "n_observations",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -30,7 +31,7 @@ def cache_folder() -> Path:
 
 def use_cache() -> None:
     """Switch the cache on, unless JAX's own is set or THETAHAT_CACHE is "off"."""
-    own = jax.config.values["jax_compilation_cache_dir"]
+    own = jax_setting("jax_compilation_cache_dir")
     if own:
         ignore(own)
     if os.environ.get("THETAHAT_CACHE") == "off" or own:
@@ -46,3 +47,8 @@ def use_cache() -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def jax_setting(name: str) -> Any:
+    """Return one of JAX's settings: ``jax.config.values`` reads all 133 for one of them."""
+    return getattr(jax.config, name)

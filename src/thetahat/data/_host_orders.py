@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import jax
 import numpy as np
 
+from thetahat.data._cache import jax_setting
 from thetahat.data._permutation import SORTED_BELOW, grid, n_rounds
 from thetahat.data.keys import SHUFFLE
 
@@ -56,8 +56,8 @@ def host_order(seed: object, role: int, n: int) -> np.ndarray | None:
 
 def orders_on_host(seed: object, sampling: str) -> bool:
     """Return whether ``host_orders`` makes these orders."""
-    default = jax.config.values["jax_default_prng_impl"] == "threefry2x32"
-    if sampling != "shuffle" or not (default and jax.config.values["jax_threefry_partitionable"]):
+    default = jax_setting("jax_default_prng_impl") == "threefry2x32"
+    if sampling != "shuffle" or not (default and jax_setting("jax_threefry_partitionable")):
         return False
     if not isinstance(seed, int | np.integer | np.ndarray):
         return False

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from thetahat.core.errors import DataError
 from thetahat.core.numbers import whole
+from thetahat.data._cache import jax_setting
 from thetahat.data._containers import Observations, register
 from thetahat.data.keys import DATA, role_key
 
@@ -154,7 +155,7 @@ def _normal(seed: Any, shapes: Mapping[int, tuple[int, ...]]) -> list[jax.Array]
     key = role_key(seed, DATA)
     # With partitionable keys the first numbers of a key do not depend on how many are drawn. So
     # small draws are made at once, since each draw takes .1 s to compile.
-    if len(sizes) * max(sizes) <= _LITTLE and jax.config.values["jax_threefry_partitionable"]:
+    if len(sizes) * max(sizes) <= _LITTLE and jax_setting("jax_threefry_partitionable"):
         keys = jax.vmap(lambda part: jax.random.fold_in(key, part))(jnp.array(list(shapes)))
         rows = jax.vmap(lambda key: jax.random.normal(key, (max(sizes),), jnp.float32))(keys)
         drawn = [row[:size] for row, size in zip(rows, sizes, strict=True)]

@@ -17,7 +17,7 @@ from typing import Any
 from thetahat.figures._ticks import PageAxis
 
 Place = Callable[[float, float], tuple[float, float]]
-Draw = Callable[[Place], str]
+Drawing = Callable[[Place], str]
 
 _FONT, _SMALL, _TITLE = 8.5, 8.0, 9.0
 _PAD, _TICK = 4.5, 3.0
@@ -61,7 +61,7 @@ class PageAxes:
     def __init__(self, wide: float, high: float) -> None:
         self.xaxis, self.yaxis = PageAxis("x"), PageAxis("y")
         self._size, self._bare = (wide, high), False
-        self._drawn: list[tuple[float, Draw]] = []
+        self._drawn: list[tuple[float, Drawing]] = []
         self._entries: list[tuple[str, str]] = []
         """Symbols and names of the legend."""
         self._legend: tuple[str, int] | None = None
@@ -367,7 +367,7 @@ class PageAxes:
         size = f'width="{wide / scale:g}" height="{high / scale:g}"'
         return f'<image {place} {size} href="data:image/png;base64,{data}"/>'
 
-    def _add(self, order: float, draw: Draw, flat: str | None = None) -> None:
+    def _add(self, order: float, draw: Drawing, flat: str | None = None) -> None:
         if flat is None:
             self._drawn.append((order, draw))
         else:
@@ -419,7 +419,7 @@ def _marker(marker: str, style: dict[str, Any], colour: str) -> str:
     return f'<path transform="translate({{:.2f}} {{:.2f}})" d="{shape}" {look}/>'
 
 
-def _at_each(shape: str, xs: Sequence[float], ys: Sequence[float]) -> Draw:
+def _at_each(shape: str, xs: Sequence[float], ys: Sequence[float]) -> Drawing:
     def draw(at: Place) -> str:
         places = (at(x, y) for x, y in zip(xs, ys, strict=True))
         return "".join(shape.format(*place) for place in places if all(map(math.isfinite, place)))

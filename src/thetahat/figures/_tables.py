@@ -22,6 +22,8 @@ class TableCurve:
     low: Sequence[float]
     middle: Sequence[float]
     high: Sequence[float]
+    exact: Sequence[float] = ()
+    """A reference at the same places."""
 
 
 def draw_tables(
@@ -30,12 +32,13 @@ def draw_tables(
     axis: str,
     value: str,
     says_band: str,
-    exact: tuple[str, Sequence[float], Sequence[float]] | None = None,
+    exact: str = "",
     note: str = "",
 ) -> Figure:
     """Draw the median and the band of each setting over a column of their tables.
 
-    Args:    exact: name, x and y of a reference, drawn dashed.   note: such as failed runs.
+    Args:    exact: name of the curves' references, drawn dashed: once if they are equal.
+             note: such as failed runs.
     Raises:  MissingExtra: matplotlib is not installed.
     """
     with styled():
@@ -58,9 +61,12 @@ def draw_tables(
                 )
             name = label(curve.name or "median", 30)
             ax.plot(curve.x, curve.middle, color=colour, label=name)
-        if exact is not None:
-            name, x, y = exact
-            ax.plot(x, y, color=INK, lw=1.0, ls=(0, (4, 2)), label=label(name), zorder=6)
+        same = all((c.x, c.exact) == (drawn[0].x, drawn[0].exact) for c in drawn)
+        for k, curve in enumerate(drawn[: 1 if same else None] if exact else []):
+            colour = INK if same else COLOURS[k % len(COLOURS)]
+            said = label(exact) if k == 0 else None
+            dashes = (0, (4, 2))
+            ax.plot(curve.x, curve.exact, color=colour, lw=1.0, ls=dashes, label=said, zorder=6)
         ax.set_xlabel(label(axis))
         ax.set_ylabel(label(value))
         ax.legend(loc="best")

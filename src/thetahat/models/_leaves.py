@@ -55,7 +55,14 @@ def matches(where: Where, path: str, leaf: Any) -> bool:
     """Return whether ``where`` names ``path``, or a node above it."""
     if callable(where):
         return bool(where(path, leaf))
-    patterns = (where,) if isinstance(where, str) else tuple(where)
+    patterns = (where,) if isinstance(where, str) else where
+    if not isinstance(patterns, list | tuple | set) or not all(
+        isinstance(p, str) for p in patterns
+    ):
+        raise ConfigError(
+            f"where={where!r:.80}: give a path such as 'layers/0', a list of paths, or a function"
+            " where(path, leaf)"
+        )
     parts = path.split("/")
     nodes = ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
     return any(fnmatchcase(node, pattern.strip("/")) for pattern in patterns for node in nodes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +51,9 @@ def run_sweep(
         name: of the sweep; by default the spec's, else the experiment's.
         quiet: show nothing but failures.
         on: functions of the events of runs that this process's agent works on, as in ``th.fit``.
-        options: seed, retries, sampler, shuffle, asha, mode, cohort, enqueue, timeout_s, devices,
-            keep_going: as the flags of ``thetahat sweep``.
+        options: seed, retries, sampler, shuffle, asha, mode, cohort, enqueue, constraints, folds,
+            prior, timeout_s, devices, keep_going: as the flags of ``thetahat sweep``. ``prior`` is
+            a sweep's id, a CSV file, or a list of {parameter or metric: value}.
     Returns: the sweep, as ``th.open_sweep`` gives it.
     Raises:  ConfigError: every mistake of the spec.
              Interrupted: Ctrl-C or a notebook's stop button; the runs go back to the queue, and
@@ -63,7 +64,7 @@ def run_sweep(
     """
     from thetahat.store import open_store
     from thetahat.sweep import refuse_while_loaded, sweep_from
-    from thetahat.sweep.agent import find_out, new_sweep
+    from thetahat.sweep.agent import find_out, new_sweep, read_prior
 
     refuse_while_loaded("th.run_sweep")
     try:
@@ -74,8 +75,12 @@ def run_sweep(
         raise ConfigError(
             f"enqueue={options['enqueue']!r:.80}: give a list of points, such as [{{'lr': 0.1}}]"
         )
+    prior = options.pop("prior", ())
     plan, work = _options({"count": count, "replicates": replicates, **options}, workers, on)
     url: Any = getattr(store, "path", store)
+    if prior:
+        with open_store(url) as opened:
+            plan = replace(plan, prior=read_prior(opened, given.spec, prior).runs)
     try:
         found = find_out(given.spec, plan, experiment=given.experiment)
     except ConfigError as error:

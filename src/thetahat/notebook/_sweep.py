@@ -85,7 +85,7 @@ class Sweep:
     """A sweep of a store, to look at and to work on: ``th.run_sweep`` and ``th.open_sweep`` give
     one.
 
-    Looking: ``best``, ``settings``, ``runs``, ``frame()``, ``groups()``, ``history()``,
+    Looking: ``best``, ``front``, ``settings``, ``runs``, ``frame()``, ``groups()``, ``history()``,
     ``table(name)``, ``plot``, ``report(path)``. Working: ``wait()``, ``cancel()``, ``resume()``,
     ``retry_failed()``, ``extend(...)``.
     """
@@ -434,6 +434,16 @@ class Sweep:
             return None
         pairs = zip(self._study.settings, self.settings, strict=True)
         return next(ours for given, ours in pairs if given is found)
+
+    @property
+    def front(self) -> Sequence[LoadableSetting]:
+        """The settings that no other improves on, from the best of the first metric: the Pareto
+        front of a sweep with several ``metrics``; empty of any other."""
+        front = self._study.front
+        if front is None:
+            return []
+        known = {id(s): ours for s, ours in zip(self._study.settings, self.settings, strict=True)}
+        return [known[id(setting)] for setting in front.best]
 
     def _loadable(self, setting: Setting) -> LoadableSetting:
         own = {field.name: getattr(setting, field.name) for field in fields(setting)}

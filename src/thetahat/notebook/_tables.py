@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis import TABLE_QUANTILES, Study, flat_config, quantile_name
 from thetahat.core.errors import ConfigError, did_you_mean, notify
-from thetahat.core.files import given_path
 from thetahat.core.run import Status
-from thetahat.format._numbers import short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from thetahat.store import Store
+    from thetahat.store import RunRow, Store
 
-_MOST_CURVES = 8
 _WELL = [str(status) for status in Status if status.well]
 
 
@@ -33,7 +29,9 @@ def table_frame(pandas: Any, store: Store, study: Study, name: str) -> Any:
 
     stack = stack_tables(store, study.sweep.id, name)
     by_id = {run.id: run for run in study.runs}
-    there = [by_id[run] for run in stack.runs if run in by_id]
+    if not {*stack.runs} <= by_id.keys():  # runs that began after the sweep was read
+        stack = stack_tables(store, study.sweep.id, name, ids=list(by_id))
+    there = [by_id[run] for run in stack.runs]
     configs = [flat_config(run.config) for run in there]
     keys = dict.fromkeys([*study.parameters, *study.seeds, *(k for c in configs for k in c)])
     varying = [
@@ -54,7 +52,7 @@ def table_frame(pandas: Any, store: Store, study: Study, name: str) -> Any:
             words = [str(value) if value is not None else None for value in values]
             kinds = pandas.Categorical(words)
             columns[own] = pandas.Categorical.from_codes(kinds.codes[places], kinds.categories)
-        named[key] = own
+        named[key if head == "config" else f"its {key}"] = own
 
     named: dict[str, str] = {}
     of_run("run", "name", [run.name for run in there])
@@ -62,13 +60,21 @@ def table_frame(pandas: Any, store: Store, study: Study, name: str) -> Any:
     for key in varying:
         of_run("config", key, [config.get(key) for config in configs])
     frame = _frame_class()({**columns, **stack.columns}, copy=False)
-    well = sum(str(run.status) in _WELL for run in there)
-    frame.attrs["thetahat"] = {
-        "table": name,
-        "status": named["status"],
+    facts = {"table": name, "columns": list(stack.columns), "seeds": study.seeds}
+    frame.attrs["thetahat"] = facts | _facts(study, named, varying, there)
+    return frame
+
+
+def _facts(
+    study: Study, named: Mapping[str, str], varying: Sequence[str], there: Sequence[RunRow]
+) -> dict[str, Any]:
+    """Return what a frame knows of its sweep.
+
+    Args:    named: columns of the frame, by parameter.   there: runs that have the table.
+    """
+    return {
+        "status": named["its status"],
         "settings": [named[key] for key in varying if key not in study.seeds],
-        "seeds": [named[key] for key in varying if key in study.seeds],
-        "columns": list(stack.columns),
         "ends": [
             (
                 {named[k]: v for k, v in one.varying.items() if k in named},
@@ -82,10 +88,63 @@ def table_frame(pandas: Any, store: Store, study: Study, name: str) -> Any:
             "with the table": len(there),
             "failed": sum(run.status.failed for run in study.runs),
             "unfinished": sum(run.status.unfinished for run in study.runs),
-            "well": well,
+            "well": sum(str(run.status) in _WELL for run in there),
         },
     }
-    return frame
+
+
+class _Tables:
+    """What a frame of tables can do beside what every frame of pandas can."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many runs the sweep has, how many have the table, and how many failed."""
+        return dict(self._facts()["counts"])
+
+    def quantiles(
+        self,
+        by: str | Sequence[str],
+        q: Sequence[float] = TABLE_QUANTILES,
+        *,
+        over: str | Sequence[str] = (),
+    ) -> Any:
+        """Return quantiles over the runs that ended well: a line for each setting and value of
+        ``by``; column ``n`` counts its numbers, and ``failed`` the setting's failed runs.
+
+        Args:    by: the column, or columns, whose values identify a row of the table.
+                 q: probabilities.   over: parameters to average out, beside the seeds.
+        Raises:  ConfigError: an unknown column or parameter, a probability outside [0, 1].
+        """
+        return _quantiles(self, by, q, over)
+
+    def plot(self, x: str, y: str | None = None, **how: Any) -> Figure:
+        """Draw medians and bands over the seeds: see ``sweep.table``.
+
+        Args:    x, y: columns.   q: three probabilities.   exact: a column to draw beside.
+                 over: parameters to average out.   path: where to write the figure too.
+        """
+        from thetahat.report import plot_table
+
+        return plot_table(self._facts(), self, self.quantiles, x, y, **how)
+
+    def _facts(self) -> dict[str, Any]:
+        frame: Any = self
+        try:
+            return frame.attrs["thetahat"]
+        except KeyError:
+            raise ConfigError(
+                "this frame has lost what it knew of its sweep; take it from"
+                " sweep.table(name) again, and filter its rows only"
+            ) from None
+
+    def _said(self) -> str:
+        frame: Any = self
+        counts = frame.attrs.get("thetahat", {}).get("counts")
+        if counts is None:
+            return ""
+        lost = [f"{counts[w]:,} {w}" for w in ("failed", "unfinished") if counts[w]]
+        said = f"{counts['with the table']:,} of {counts['runs']:,} runs have this table"
+        return "; ".join([said, *lost])
 
 
 @functools.cache
@@ -93,7 +152,7 @@ def _frame_class() -> Any:
     """Return the class of such frames; pandas is loaded only for it."""
     import pandas
 
-    class TableFrame(pandas.DataFrame):
+    class TableFrame(_Tables, pandas.DataFrame):
         """The tables of one name of a sweep's runs: a line for each run and row.
 
         ``quantiles(by="k")`` takes quantiles over the seeds, ``plot("k", "c")`` draws them, and
@@ -103,52 +162,6 @@ def _frame_class() -> Any:
         @property
         def _constructor(self) -> Any:
             return TableFrame
-
-        @property
-        def counts(self) -> dict[str, int]:
-            """How many runs the sweep has, how many have the table, and how many failed."""
-            return dict(self._facts()["counts"])
-
-        def quantiles(
-            self,
-            by: str | Sequence[str],
-            q: Sequence[float] = TABLE_QUANTILES,
-            *,
-            over: str | Sequence[str] = (),
-        ) -> Any:
-            """Return quantiles over the runs that ended well: a line for each setting and value of
-            ``by``; column ``n`` counts its numbers, and ``failed`` the setting's failed runs.
-
-            Args:    by: the column, or columns, whose values identify a row of the table.
-                     q: probabilities.   over: parameters to average out, beside the seeds.
-            Raises:  ConfigError: an unknown column or parameter, a probability outside [0, 1].
-            """
-            return _quantiles(self, by, q, over)
-
-        def plot(self, x: str, y: str | None = None, **how: Any) -> Figure:
-            """Draw medians and bands over the seeds: see ``sweep.table``.
-
-            Args:    x, y: columns.   q: three probabilities.   exact: a column to draw beside.
-                     over: parameters to average out.   path: where to write the figure too.
-            """
-            return _plot(self, x, y, **how)
-
-        def _facts(self) -> dict[str, Any]:
-            try:
-                return self.attrs["thetahat"]
-            except KeyError:
-                raise ConfigError(
-                    "this frame has lost what it knew of its sweep; take it from"
-                    " sweep.table(name) again, and filter its rows only"
-                ) from None
-
-        def _said(self) -> str:
-            counts = self.attrs.get("thetahat", {}).get("counts")
-            if counts is None:
-                return ""
-            lost = [f"{counts[w]:,} {w}" for w in ("failed", "unfinished") if counts[w]]
-            said = f"{counts['with the table']:,} of {counts['runs']:,} runs have this table"
-            return "; ".join([said, *lost])
 
         def __repr__(self) -> str:
             said = self._said()
@@ -195,7 +208,7 @@ def _quantiles(frame: Any, by: Any, q: Any, over: Any) -> Any:
     if not numbers:
         raise ConfigError(f"the table {facts['table']!r} has no column of numbers beside {by}")
     keys = [*settings, *by]
-    values = pandas.DataFrame(well)[[*keys, *numbers]].astype(dict.fromkeys(numbers, float))
+    values: Any = pandas.DataFrame(well)[[*keys, *numbers]].astype(dict.fromkeys(numbers, float))
     grouped = values.groupby(keys, observed=True, sort=True)
     found = grouped[numbers].quantile(probabilities).unstack(level=-1)
     found.columns = [f"{c} {quantile_name(p)}" for c, p in found.columns]
@@ -227,69 +240,3 @@ def _say_alone(facts: Any, counts: Any, numbers: Sequence[str]) -> None:
             f"no two runs share a row of the table {facts['table']!r}, so that quantiles show no"
             " spread; evaluate the table on the same grid in every run, or round the column"
         )
-
-
-def _plot(
-    frame: Any,
-    x: str,
-    y: str | None,
-    *,
-    q: Sequence[float] = TABLE_QUANTILES,
-    exact: str | None = None,
-    over: str | Sequence[str] = (),
-    path: str | os.PathLike[str] | None = None,
-) -> Any:
-    from thetahat.figures import TableCurve, draw_tables
-
-    facts = frame._facts()
-    if len(q) != 3:
-        raise ConfigError(f"q={q!r}: give three probabilities: low, middle and high")
-    low, middle, high = sorted(q)
-    others = [c for c in facts["columns"] if c not in (x, exact) and c in frame.columns]
-    y = y or (others[0] if others else x)
-    for column in [c for c in (x, y, exact) if c is not None]:
-        if column not in facts["columns"]:
-            said = did_you_mean(column, facts["columns"])
-            raise ConfigError(f"the table {facts['table']!r} has no column {column!r}{said}")
-    found = _quantiles(frame, x, (low, middle, high), over)
-    if f"{y} {quantile_name(middle)}" not in found.columns:
-        raise ConfigError(f"the column {y!r} is text, which has no quantiles; give one of numbers")
-    settings = [s for s in facts["settings"] if s not in _listed(over)]
-    settings = [s for s in settings if found[s].nunique(dropna=False) > 1]
-    groups = list(found.groupby(settings, dropna=False, sort=True)) if settings else [((), found)]
-    if len(groups) > _MOST_CURVES:
-        raise ConfigError(
-            f"{len(groups)} settings are too many for one figure (limit {_MOST_CURVES}); choose"
-            " some, frame[frame.NAME == VALUE].plot(...), or average parameters out with over="
-        )
-
-    def named(key: Any) -> str:
-        return ", ".join(f"{s}={short(v)}" for s, v in zip(settings, key, strict=True))
-
-    curves = [
-        TableCurve(
-            named(key),
-            *(
-                part[c].tolist()
-                for c in [x, *(f"{y} {quantile_name(p)}" for p in (low, middle, high))]
-            ),
-        )
-        for key, part in groups
-    ]
-    reference = None
-    if exact is not None:
-        known = frame[[x, exact]].drop_duplicates(x).sort_values(x)
-        reference = (exact, known[x].tolist(), known[exact].tolist())
-    counts = facts["counts"]
-    lost = [f"{counts[w]:,} runs {w}" for w in ("failed", "unfinished") if counts[w]]
-    drawn = draw_tables(
-        curves,
-        axis=x,
-        value=y,
-        says_band=f"{100 * low:g} to {100 * high:g} %",
-        exact=reference,
-        note=", ".join(lost),
-    )
-    if path is not None:
-        drawn.savefig(given_path("path", path, "policy.pdf"))
-    return drawn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,8 +141,9 @@ def resolve(optimizer: Any) -> optax.GradientTransformationExtraArgs:
             kind = ConfigError if ours or not callable(optimizer) else NotConverted
             raise kind(_no_optimizer(optimizer))
         optimizer = optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)
-    _check_scales(optimizer)
-    if any("linesearch" in qualname(value) for value in closure_values(optimizer.update)):
+    inside = list(closure_values(optimizer.update))
+    _check_scales(inside)
+    if any("linesearch" in qualname(value) for value in inside):
         return without_residuals(optimizer)
     return optax.with_extra_args_support(optimizer)
 
@@ -188,8 +189,8 @@ def _no_optimizer(given: Any) -> str:
     )
 
 
-def _check_scales(optimizer: Any) -> None:
-    for function in closure_values(optimizer.update):
+def _check_scales(inside: Sequence[Any]) -> None:
+    for function in inside:
         if qualname(function).startswith("scale.<locals>"):
             size = closure(function)["step_size"]
             if isinstance(size, Tracer) or not isinstance(size, (int, float, jax.Array)):

@@ -2,6 +2,7 @@
 
 from thetahat.report._document import Document as Document, Grid as Grid, Picture as Picture
 from thetahat.report._plots import Plots as Plots
+from thetahat.report._tables import plot_table as plot_table
 from thetahat.report._write import (
     MADE_BY as MADE_BY,
     REPORT_FORMATS as REPORT_FORMATS,
@@ -29,6 +30,7 @@ __all__ = [
     "is_predictions",
     "is_report",
     "make_report",
+    "plot_table",
     "refuse_foreign",
     "refuse_input",
     "render",

@@ -35,6 +35,8 @@ class Grid:
     full: Callable[[], Sequence[Mapping[str, Any]]] | None = None
     """Makes all rows, if ``rows`` are only some of them; for CSV."""
     full_columns: Sequence[Column] = ()
+    of_runs: bool = False
+    """Whether runs left it behind: LaTeX has such tables too."""
 
 
 @dataclass(frozen=True)

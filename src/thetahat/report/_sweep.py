@@ -24,6 +24,7 @@ from thetahat.format._table import Column
 from thetahat.report._document import Document, Grid
 from thetahat.report._figures import sweep_pictures
 from thetahat.report._provenance import Origins, count_origins
+from thetahat.report._tables import study_tables
 
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
@@ -61,6 +62,9 @@ def sweep_document(
     directed = own or study.metric in directions_in(store, sweep.id)
     kept = {run.id for run in study.runs} if study.rule.on else None
     known = count_origins(origins(store, sweep.id, kept))
+    left = study_tables(store, study)
+    drawn = [picture for picture in (one.picture() for one in left) if picture is not None]
+    grids = (_front(study), *(one.grid() for one in left), _searched(study), _failures(study))
     return Document(
         kind="sweep",
         ident=sweep.id,
@@ -70,8 +74,8 @@ def sweep_document(
         warnings=_warnings(study, known, directed=directed),
         facts=_facts(study, directed=directed),
         grid=settings_grid(study, top),
-        grids=[g for g in (_front(study), _searched(study), _failures(study)) if g.rows],
-        pictures=sweep_pictures(store, study),
+        grids=[g for g in grids if g.rows],
+        pictures=[*sweep_pictures(store, study), *drawn],
         notes=_notes(study, known),
         source=(word(sweep.file), sweep.text),
     )

@@ -23,27 +23,32 @@ def csv_report(document: Document) -> str:
 
 def latex_report(document: Document) -> str:
     """Write a table for a paper with notes; needs the packages booktabs and threeparttable."""
-    grid = document.grid
-    label = re.sub(r"[^a-z0-9]+", "-", document.ident.lower())
-    return "\n".join(
-        [
-            r"% \usepackage{booktabs,threeparttable}",
-            f"% {MADE_BY}.",
-            r"\begin{table}",
-            r"\centering",
-            r"\begin{threeparttable}",
-            rf"\caption{{{_latex(document.title)}}}",
-            rf"\label{{tab:{label}}}",
-            _latex_grid(grid),
-            r"\begin{tablenotes}[flushleft]",
-            r"\footnotesize",
-            *_latex_notes(document),
-            r"\end{tablenotes}",
-            r"\end{threeparttable}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    head = [r"% \usepackage{booktabs,threeparttable}", f"% {MADE_BY}."]
+    lines = _latex_table(document.title, document.ident, document.grid, _latex_notes(document))
+    for grid in document.grids:
+        if grid.of_runs:
+            notes = [rf"\item {_latex(grid.more)}"]
+            label = f"{document.ident}-{grid.title}"
+            lines += ["", *_latex_table(f"{document.title}: {grid.title}", label, grid, notes)]
+    return "\n".join([*head, *lines, ""])
+
+
+def _latex_table(title: str, label: str, grid: Grid, notes: Sequence[str]) -> list[str]:
+    label = re.sub(r"[^a-z0-9]+", "-", label.lower())
+    return [
+        r"\begin{table}",
+        r"\centering",
+        r"\begin{threeparttable}",
+        rf"\caption{{{_latex(title)}}}",
+        rf"\label{{tab:{label}}}",
+        _latex_grid(grid),
+        r"\begin{tablenotes}[flushleft]",
+        r"\footnotesize",
+        *notes,
+        r"\end{tablenotes}",
+        r"\end{threeparttable}",
+        r"\end{table}",
+    ]
 
 
 def _latex_notes(document: Document) -> list[str]:

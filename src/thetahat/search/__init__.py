@@ -1,5 +1,11 @@
 """Search spaces, samplers and early stopping: pure functions of a space and its history."""
 
+from thetahat.search._constraints import (
+    Constraint as Constraint,
+    accepts_all as accepts_all,
+    constrained as constrained,
+    feasible_points as feasible_points,
+)
 from thetahat.search._distributions import (
     Categorical as Categorical,
     Constant as Constant,
@@ -55,6 +61,7 @@ __all__ = [
     "SAMPLERS",
     "Categorical",
     "Constant",
+    "Constraint",
     "Dimension",
     "Distribution",
     "Fault",
@@ -67,8 +74,11 @@ __all__ = [
     "Steps",
     "Trial",
     "TrialValue",
+    "accepts_all",
     "asha",
     "best_value",
+    "constrained",
+    "feasible_points",
     "holds",
     "kind_of",
     "make_space",

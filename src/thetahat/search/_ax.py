@@ -62,7 +62,7 @@ class AxSearch:
 
     def __call__(self, space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
         """Tell the client what has happened, and ask it for up to ``n`` configs."""
-        axes = [_Axis(d) for d in space.searched]
+        axes = [_AxParameter(d) for d in space.searched]
         with _quiet():
             if self._client is None:
                 self._client = self._default(axes)
@@ -78,7 +78,7 @@ class AxSearch:
         configs = [config for _, config in self._offered[:n]]
         return Proposals(configs, history.position + len(configs), exhausted=self._done)
 
-    def _default(self, axes: Sequence[_Axis]) -> Any:
+    def _default(self, axes: Sequence[_AxParameter]) -> Any:
         client = Client(random_seed=self._seed)
         client.configure_experiment(parameters=[axis.parameter for axis in axes])
         # Ax reads names as algebra: those of the file may hold any letters.
@@ -87,7 +87,7 @@ class AxSearch:
         client.configure_optimization(objective=", ".join(terms))
         return client
 
-    def _take(self, axes: Sequence[_Axis], trial: Trial) -> None:
+    def _take(self, axes: Sequence[_AxParameter], trial: Trial) -> None:
         if trial.id not in self._numbers:
             self._numbers[trial.id] = self._adopt(axes, trial)
         number = self._numbers[trial.id]
@@ -101,7 +101,7 @@ class AxSearch:
         else:
             self._client.mark_trial_failed(trial_index=number)
 
-    def _adopt(self, axes: Sequence[_Axis], trial: Trial) -> int | None:
+    def _adopt(self, axes: Sequence[_AxParameter], trial: Trial) -> int | None:
         config = plain_value(dict(trial.config))
         for i, (number, offered) in enumerate(self._offered):
             if plain_value(offered) == config:
@@ -113,7 +113,7 @@ class AxSearch:
         except (KeyError, TypeError, ValueError):
             return None  # a point outside the space teaches nothing
 
-    def _ask(self, space: Space, axes: Sequence[_Axis]) -> tuple[int, dict[str, Any]] | None:
+    def _ask(self, space: Space, axes: Sequence[_AxParameter]) -> tuple[int, dict[str, Any]] | None:
         for _ in range(_ASKS):
             try:
                 found = self._client.get_next_trials(max_trials=1)
@@ -134,14 +134,14 @@ class AxSearch:
         return None
 
 
-def _inside(config: Mapping[str, Any], axis: _Axis) -> Any:
+def _inside(config: Mapping[str, Any], axis: _AxParameter) -> Any:
     found: Any = config
     for name in axis.dimension.path:
         found = found[name]
     return found
 
 
-class _Axis:
+class _AxParameter:
     """One dimension as a parameter of Ax."""
 
     def __init__(self, dimension: Dimension) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +78,11 @@ def default_study(objectives: Sequence[Objective], name: str, seed: int) -> optu
         )
 
 
+def prunes(study: optuna.Study) -> bool:
+    """Tell whether a study's pruner can stop runs: of several objectives it cannot."""
+    return len(study.directions) == 1 and not isinstance(study.pruner, optuna.pruners.NopPruner)
+
+
 def check_study(study: Any, objectives: Sequence[Objective], where: str) -> optuna.Study:
     """Check that a user's study has the directions and names of the file's metrics.
 
@@ -111,7 +116,7 @@ class StudySearch:
              define: the user's search space; None for that of the file.
              terminator: says when the search is over.
              accepts: whether a config satisfies the constraints.
-             fixed: points at the beginning of the sweep that the user chose.
+             chosen: points at the beginning of the sweep that the user chose.
              label: begins messages about the user's functions.
     """
 
@@ -119,17 +124,25 @@ class StudySearch:
     define: Define | None = None
     terminator: Terminator | None = None
     accepts: Callable[[Mapping[str, Any]], bool] | None = None
-    fixed: int = 0
+    chosen: int = 0
     order: Sequence[str] = ()
     """The file's parameters in its order, in which they are drawn."""
     label: str = ""
+    prunes: bool = False
+    """Whether the study's pruner stops runs."""
+    fixed: int = field(default=0, init=False)
+    """Trials at the beginning that the study did not propose."""
     _study: optuna.Study | None = None
     _numbers: dict[str, int] = field(default_factory=dict)
     """The study's number of each run."""
+    _live: dict[int, optuna.Trial] = field(default_factory=dict)
+    _reported: dict[int, int] = field(default_factory=dict)
+    """The number of values of each live trial that the pruner knows."""
     _told: set[str] = field(default_factory=set)
     _offered: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     """Proposals that have not come back as runs."""
     _done: bool = False
+    _mapped: _Mapped | None = None
 
     def __call__(self, space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
         """Tell the study what has happened, and ask it for up to ``n`` configs."""
@@ -137,6 +150,8 @@ class StudySearch:
             if self._study is None:
                 self._study = self.make()
             mapped = None if self.define is not None else _Mapped(space, self.order)
+            self._mapped = mapped
+            self.fixed = self.chosen + sum(t.id.startswith("prior") for t in history.trials)
             self._follow(self._study, mapped, history)
             over = self._terminated(self._study)
             configs: list[dict[str, Any]] = []
@@ -149,6 +164,31 @@ class StudySearch:
                     self._offered.append(asked)
                 configs.append(self._offered[len(configs)][1])
         return Proposals(configs, history.position + len(configs), exhausted=over)
+
+    def losers(self, trials: Sequence[Trial]) -> set[str]:
+        """Return the running trials that the study's pruner stops, judged from their second value.
+
+        They count as pruned once they have ended so.
+        """
+        found: set[str] = set()
+        if self._study is None:
+            return found
+        with quiet():
+            self._follow(self._study, self._mapped, SearchHistory(trials))
+            for trial in trials:
+                live = self._live.get(self._numbers.get(trial.id, -1))
+                if live is None or trial.state != "running" or len(trial.values) < 2:
+                    continue
+                if any(step and live.should_prune() for step in self._report(live, trial)):
+                    found.add(trial.id)
+        return found
+
+    def _report(self, live: optuna.Trial, trial: Trial) -> Iterator[int]:
+        """Give the pruner the values of a trial that it has not seen, one by one."""
+        for step in range(self._reported.get(live.number, 0), len(trial.values)):
+            live.report(trial.values[step], step)
+            self._reported[live.number] = step + 1
+            yield step
 
     # -- what has happened ----------------------------------------------------------------------
 
@@ -180,7 +220,7 @@ class StudySearch:
             if plain_value(offered) == config:
                 del self._offered[i]
                 return number
-        if place >= self.fixed and not trial.id.startswith("prior"):
+        if place >= self.fixed:
             asked = self._ask(study, mapped)
             if asked is not None and plain_value(asked[1]) == config:
                 return asked[0]
@@ -194,10 +234,27 @@ class StudySearch:
         self._told.add(trial.id)
         numbers = [v for v in trial.numbers if v is not None and math.isfinite(v)]
         well = trial.state == "finished" and len(numbers) == len(study.directions)
+        live = self._live.get(self._numbers[trial.id])
+        if live is not None and trial.spread:
+            live.set_user_attr("spread", list(trial.spread))
+        if live is not None and self.prunes:
+            list(self._report(live, trial))
+        if trial.pruned:
+            self._end(study, self._numbers[trial.id], None, TrialState.PRUNED)
+            return
         self._end(study, self._numbers[trial.id], numbers if well else None)
 
-    def _end(self, study: optuna.Study, number: int, values: Sequence[float] | None) -> None:
-        state = TrialState.FAIL if values is None else TrialState.COMPLETE
+    def _end(
+        self,
+        study: optuna.Study,
+        number: int,
+        values: Sequence[float] | None,
+        failed: TrialState = TrialState.FAIL,
+    ) -> None:
+        """End a trial; without values it has failed, or was pruned."""
+        self._live.pop(number, None)
+        self._reported.pop(number, None)
+        state = failed if values is None else TrialState.COMPLETE
         try:
             study.tell(number, values, state=state)
         except RuntimeError as error:
@@ -235,8 +292,10 @@ class StudySearch:
     ) -> tuple[optuna.Trial, dict[str, Any]]:
         if mapped is not None:
             trial = study.ask(mapped.distributions)
+            self._live[trial.number] = trial
             return trial, mapped.config(trial.params)
         trial = study.ask()
+        self._live[trial.number] = trial
         return trial, defined(self.define, trial, self.label)
 
 
@@ -277,7 +336,7 @@ class _Mapped:
         self.space = space
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a max that no step reaches
-            self._axes = [_Axis(d) for d in space.dimensions]
+            self._axes = [_StudyAxis(d) for d in space.dimensions]
         drawn = sorted(self._axes, key=lambda axis: _place(axis.dimension.path, order))
         self.distributions = {a.name: a.distribution for a in drawn if a.distribution is not None}
 
@@ -304,7 +363,7 @@ def _place(path: tuple[str, ...], order: Sequence[str]) -> int:
     return order.index(path[0]) if path[0] in order else len(order)
 
 
-class _Axis:
+class _StudyAxis:
     """One dimension as a distribution of Optuna's."""
 
     def __init__(self, dimension: Dimension) -> None:

@@ -67,6 +67,8 @@ class Trial:
              skipped, as in the file's own semantics.
              value: the metric's final value, None where there is none.
              numbers: the final values of all objectives, for a study of them.
+             spread: their standard deviations over the folds of a setting.
+             pruned: whether a study's pruner has stopped it.
              began, ended: times in any form that sorts, for a study that follows their order.
     """
 
@@ -76,6 +78,8 @@ class Trial:
     values: Sequence[float] = ()
     value: float | None = None
     numbers: Sequence[float | None] = ()
+    spread: Sequence[float] = ()
+    pruned: bool = False
     began: str = ""
     ended: str = ""
 

@@ -18,7 +18,7 @@ from thetahat.store._store import Store
 
 _READ = (
     *("id", "number", "name", "config", "status", "metrics", "attempt", "point", "replicate"),
-    *("created", "finished", "proposed"),
+    *("created", "finished", "proposed", "reason"),
 )
 
 
@@ -38,6 +38,7 @@ class Followed:
     created: str
     finished: str | None
     proposed: Mapping[str, Any] | None
+    reason: str
     values: array[float] = field(default_factory=lambda: array("d"))
     """The logged values of the followed column, NaN if not finite."""
 

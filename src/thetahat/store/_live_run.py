@@ -120,9 +120,9 @@ def continue_run(wanted: str) -> ManualRun | None:
     return run
 
 
-def knows_run(wanted: str) -> bool:
-    """Whether the store has a run of this id: the store's, or one that a program gave."""
-    with store_to_log(None).batch() as writer:
+def knows_id(store: Store | PlainStore, wanted: str) -> bool:
+    """Whether a store has a run of this id: the store's, or one that a program gave."""
+    with store.batch() as writer:
         return writer.execute(_LATEST, {"wanted": wanted}).fetchone() is not None
 
 

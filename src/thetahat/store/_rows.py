@@ -28,6 +28,10 @@ def new_id() -> str:
     return first + "".join(secrets.choice(_LETTERS) for _ in range(7))
 
 
+STOPPERS = ("hyperband:", "asha:", "optuna:")
+"""How the reason of a run begins that the search has stopped early."""
+
+
 def utc_now() -> str:
     """Return the time as ISO 8601 in UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -136,7 +140,7 @@ class RunRow:
     @property
     def stopped_early(self) -> bool:
         """Whether the search stopped it: its numbers are of fewer epochs than others'."""
-        return self.status is Status.STOPPED and self.reason.startswith(("hyperband:", "asha:"))
+        return self.status is Status.STOPPED and self.reason.startswith(STOPPERS)
 
     @property
     def best_by(self) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TableRow:
+class StoredTable:
     """What a store knows of a table without reading its columns."""
 
     id: int
@@ -119,7 +119,7 @@ def unpacked(kind: str, data: bytes, rows: int) -> np.ndarray:
     return values.astype({"f8": float, "f4": float, "i8": np.int64, "b1": bool}[kind], copy=False)
 
 
-def list_tables(store: Store, run_id: str) -> list[TableRow]:
+def list_tables(store: Store, run_id: str) -> list[StoredTable]:
     """Return the tables of a run, by name, the latest last."""
     query = select(tables).where(tables.c.run_id == run_id)
     rows = store.read(query.order_by(tables.c.name, tables.c.id))
@@ -206,6 +206,16 @@ def stack_tables(
     return StackedTable(name, tuple(row.run_id for row in rows), counts, joined)
 
 
+def column_kinds(store: Store, sweep_id: str, name: str) -> dict[str, str]:
+    """Return the kind of each column of a table, by the last run of a sweep that has it."""
+    mine = (runs.c.sweep_id == sweep_id) & (tables.c.name == name)
+    latest = select(func.max(tables.c.id)).join(runs, runs.c.id == tables.c.run_id).where(mine)
+    query = select(tables.c.columns, table_columns.c.place, table_columns.c.kind)
+    query = query.join(tables, tables.c.id == table_columns.c.table_id)
+    rows = store.read(query.where(tables.c.id == latest.scalar_subquery()))
+    return {from_json(row["columns"])[row["place"]]: row["kind"] for row in rows}
+
+
 def list_files(store: Store, run_id: str) -> list[FileRow]:
     """Return the files of a run, by name, the latest last."""
     query = select(files).where(files.c.run_id == run_id)
@@ -252,7 +262,7 @@ _CHUNK = 500
 
 
 def _packed(
-    connection: Connection, rows: Sequence[TableRow], wanted: Sequence[str]
+    connection: Connection, rows: Sequence[StoredTable], wanted: Sequence[str]
 ) -> dict[str, list[tuple[str, bytes] | None]]:
     """Read packed columns of tables: of each column a list, with None where a table lacks it."""
     found: dict[str, list[tuple[str, bytes] | None]] = {
@@ -311,8 +321,8 @@ def _unknown(what: str, name: str, known: Sequence[Any]) -> str:
     )
 
 
-def _table_row(row: Mapping[Any, Any]) -> TableRow:
-    return TableRow(
+def _table_row(row: Mapping[Any, Any]) -> StoredTable:
+    return StoredTable(
         row["id"],
         row["run_id"],
         row["name"],

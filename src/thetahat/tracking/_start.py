@@ -71,6 +71,10 @@ def log(metrics: Mapping[str, Any], step: int | None = None) -> None:
     Raises:  ConfigError: a value that is not a number, or the run has been finished.
              StoreError: the store cannot be written.
     """
+    if not hasattr(metrics, "keys"):  # refused before a run begins
+        from thetahat.core.logged import check_names
+
+        check_names(metrics)
     if not _latest:
         start().quiet_end = True
     _latest[0].log(metrics, step)

@@ -112,6 +112,11 @@ class Result(FittedFunction):
 
     def evaluate(self, part: str = "val") -> float:
         """The risk of "train", "val" or "test" anew. A look at the test part is counted."""
+        if not isinstance(part, str):
+            raise ConfigError(
+                f"evaluate() takes the name of a part, 'train', 'val' or 'test'; got a"
+                f" {type(part).__name__}. For other rows compare result.predict(x) with y"
+            )
         if part == "test":
             self.looks.append("evaluate")
         return self.fitted.risk(part)

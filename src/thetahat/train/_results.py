@@ -14,6 +14,7 @@ from thetahat.core import ConfigError, MissingExtra, ShapeError, Status, Task, n
 from thetahat.core.acceptance import accepted_words
 from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card, grid
+from thetahat.core.errors import did_you_mean
 from thetahat.core.json import plain_value
 from thetahat.core.nested import flat_config
 from thetahat.data import blank, say_gone
@@ -143,6 +144,35 @@ class Results(list[AnyResult]):
             notify(_EQUAL.format(f"all {len(self)} members have the same risks, so that numbers"))
         return pd.DataFrame(self._rows())
 
+    def table(self, name: str) -> Any:
+        """A pandas frame of the members' tables of this name: one line per member and row, with the
+        member's place and config beside it. Members that diverged have none.
+
+        Raises:  ConfigError: no member has such a table.   MissingExtra: pandas is not installed.
+
+        >>> import thetahat as th, numpy as np
+        >>> x = np.linspace(-1, 1, 8)[:, None]
+        >>> def line(slope: float = 1.0) -> th.Task:
+        ...     tables = {"line": lambda h: {"x": [0.0, 1.0], "true": [0.0, slope]}}
+        ...     return th.Task(th.models.Linear(1), (x, slope * x[:, 0]), epochs=1, tables=tables)
+        >>> th.fit_many(line, [{"slope": 1.0}, {"slope": 2.0}]).table("line").shape
+        (4, 4)
+        """
+        there = [k for k, m in enumerate(self) if name in getattr(m, "tables", {})]
+        if not there:
+            known = dict.fromkeys(n for m in self for n in getattr(m, "tables", {}))
+            said = did_you_mean(name, known) if known else "; Task(tables={name: f}) makes them"
+            raise ConfigError(f"no member has a table {name!r}{said}")
+        frames = []
+        for k in there:
+            own = self[k].table(name)  # pyright: ignore[reportAttributeAccessIssue]
+            config = flat_config(_plain_config(self[k]))
+            heads = {f"config.{c}" if c in own else c: v for c, v in config.items()}
+            frames.append(own.assign(member=k, **heads)[["member", *heads, *own.columns]])
+        import pandas as pd
+
+        return pd.concat(frames, ignore_index=True)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all members to one file; ``th.load`` gives them back. Raises as ``Result.save``."""
         self._first()
@@ -159,8 +189,7 @@ class Results(list[AnyResult]):
                 **member.metrics,
                 "code": next(iter(member.provenance.get("code", {}).values()), None),
             }
-            plain = {n: plain_value(v) if is_dataclass(v) else v for n, v in member.config.items()}
-            config = flat_config(plain)
+            config = flat_config(_plain_config(member))
             rows.append({f"config.{k}" if k in facts else k: v for k, v in config.items()} | facts)
         return rows
 
@@ -259,6 +288,11 @@ def _is_model(value: Any) -> bool:
     libraries = {kind.__module__.split(".")[0] for kind in type(value).__mro__}
     pair = hasattr(value, "init") and hasattr(value, "apply")
     return bool(libraries & {"flax", "equinox", "torch"}) or pair
+
+
+def _plain_config(member: Any) -> dict[str, Any]:
+    """Return a member's config, with dataclasses as mappings."""
+    return {n: plain_value(v) if is_dataclass(v) else v for n, v in member.config.items()}
 
 
 def _is_table(x: Any) -> bool:

@@ -12,7 +12,7 @@ from thetahat.core.acceptance import ACCEPT
 from thetahat.core.errors import did_you_mean
 from thetahat.risk.accept import Residuals, measured
 
-Columns = Mapping[str, Any]
+TableColumns = Mapping[str, Any]
 
 
 def has_tables(task: Task) -> bool:
@@ -46,10 +46,12 @@ def with_verdicts(tables: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[st
 
 def is_fixed(column: Any) -> bool:
     """Whether a column is NumPy's or Python's: it is kept as it is, in its own precision."""
-    return isinstance(column, (np.ndarray, np.generic, list, tuple, str, bool, int, float))
+    if isinstance(column, (list, tuple)):
+        return not any(hasattr(cell, "dtype") and not is_fixed(cell) for cell in column)
+    return isinstance(column, (np.ndarray, np.generic, str, bool, int, float))
 
 
-def frame_of(tables: Mapping[str, Columns], name: str) -> Any:
+def frame_of(tables: Mapping[str, TableColumns], name: str) -> Any:
     """Return a table as a pandas frame.
 
     Raises:  ConfigError: there is no such table.   MissingExtra: pandas is not installed.
@@ -64,7 +66,7 @@ def frame_of(tables: Mapping[str, Columns], name: str) -> Any:
     return pd.DataFrame(dict(tables[name]))
 
 
-def whole_columns(columns: Columns) -> dict[str, np.ndarray]:
+def whole_columns(columns: TableColumns) -> dict[str, np.ndarray]:
     """Return columns as arrays of one length: a scalar is repeated, and (n, 1) is (n,)."""
     found = {name: np.asarray(column) for name, column in columns.items()}
     rows = max((len(a) for a in found.values() if a.ndim), default=1)
@@ -83,7 +85,8 @@ def _checked(name: str, found: Any) -> dict[str, Any]:
         )
     lengths = {}
     for column, value in found.items():
-        shape = np.shape(value)
+        traced = isinstance(value, (list, tuple)) and not is_fixed(value)
+        shape = (len(value),) if traced else np.shape(value)
         if len(shape) > 1 and not (len(shape) == 2 and shape[1] == 1):
             raise ShapeError(
                 f"the column {column!r} of the table {name!r} has the shape {tuple(shape)}; give"

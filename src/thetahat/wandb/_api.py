@@ -374,6 +374,11 @@ class ApiRun:
         return str(self._row.labels.get("id") or self._row.id)
 
     @property
+    def number(self) -> int:
+        """The number in the store, which counts all runs."""
+        return self._row.number
+
+    @property
     def storage_id(self) -> str:
         """The id in the store."""
         return self._row.id

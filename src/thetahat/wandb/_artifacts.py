@@ -13,7 +13,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from thetahat.core.json import plain_value
 from thetahat.store._logged_file import media_type
 from thetahat.store._logged_things import put_file, stored_file
 from thetahat.wandb._errors import CommError
+from thetahat.wandb._files import scratch_folder
 from thetahat.wandb._media import Media, Table
 from thetahat.wandb._run import Run, UsageError, current
 from thetahat.wandb._values import load
@@ -69,7 +69,7 @@ class Artifact:
         """Contents of the store, and references."""
         self._folder: Path | None = None
         self._row: Any = None
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch = ""
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -178,9 +178,14 @@ class Artifact:
         self._may_change()
         if isinstance(obj, Table):
             inner = name if name.endswith(".table.json") else f"{name}.table.json"
-            cells = plain_value({"columns": obj.columns, "data": obj.data, "ncols": 0, "nrows": 0})
-            cells |= {"ncols": len(obj.columns), "nrows": len(obj.data)}
-            self._given[inner] = json.dumps(cells).encode()
+            cells = {
+                "columns": obj.columns,
+                "data": obj.data,
+                "ncols": len(obj.columns),
+                "nrows": len(obj.data),
+            }
+            # NaN stays a number.
+            self._given[inner] = json.dumps(cells, default=plain_value).encode()
         elif isinstance(obj, Media) and hasattr(obj, "content"):
             from thetahat.store._logged_file import given_file
 
@@ -208,8 +213,8 @@ class Artifact:
     ) -> Iterator[io.IOBase]:
         """Open a new file of the artifact, to write it."""
         self._may_change()
-        self._scratch = self._scratch or tempfile.TemporaryDirectory(prefix="thetahat-")
-        path = Path(self._scratch.name, name)
+        self._scratch = self._scratch or scratch_folder()
+        path = Path(self._scratch, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open(mode, encoding=encoding) as file:
             yield file  # pyright: ignore[reportReturnType]

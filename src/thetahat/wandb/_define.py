@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,19 +31,22 @@ class Definitions:
     _counts: dict[str, int] = field(default_factory=dict)
     _steps: dict[str, float] = field(default_factory=dict)
 
-    def take(self, numbers: dict[str, float]) -> dict[str, float]:
-        """Take a row; add the last value of its metrics' axes, and return what the summary gets."""
+    def take(self, numbers: dict[str, float], names: Iterable[str]) -> dict[str, float]:
+        """Take a row; add the last value of its metrics' axes, and return what the summary gets.
+
+        Args:    names: of all that the row has, numbers or not.
+        """
         for name in {d.step for d in self.known if d.step}:
             if name in numbers:
                 self._steps[name] = numbers[name]
         found: dict[str, float] = {}
-        for name in list(numbers):
+        for name in dict.fromkeys(str(name) for name in (*numbers, *names)):
             one = self.of(name)
             if one is None:
                 continue
             if one.step and one.sync and one.step in self._steps:
                 numbers.setdefault(one.step, self._steps[one.step])
-            for kind in one.kinds:
+            for kind in one.kinds if name in numbers else ():
                 value = self._kept(name, kind, one.goal, numbers[name])
                 if value is not None:
                     found[f"{name}.{kind}"] = value

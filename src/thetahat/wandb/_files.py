@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import glob
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,20 @@ from thetahat.wandb._values import load
 KIND = "saved"
 
 
+def scratch_folder() -> str:
+    """Make a folder that lasts until this process ends."""
+    made = tempfile.mkdtemp(prefix="thetahat-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
 class SavedFiles:
     """The files that a run saves; what changes after ``save`` is kept again at the end."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         given = os.environ.get("WANDB_DIR") if run.sweep_id else None
-        self._own = None if given else tempfile.TemporaryDirectory(prefix="thetahat-")
-        self.dir = Path(given or self._own.name) / "files"  # pyright: ignore[reportOptionalMemberAccess]
+        self.dir = Path(given or scratch_folder()) / "files"
         self.dir.mkdir(parents=True, exist_ok=True)
         self._seen: dict[tuple[Path, str], tuple[int, int]] = {}
 

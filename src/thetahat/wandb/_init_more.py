@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from thetahat.store._live_run import ManualRun, begin_run, continue_run, knows_run
+from thetahat.store._live_run import ManualRun, begin_run, continue_run, knows_id, store_to_log
 from thetahat.wandb._run import Run, UsageError, warn
 
 REAL = "THETAHAT_WANDB=real runs the program with the installed package"
@@ -54,7 +54,7 @@ def own_run(labels: dict[str, Any], resume: Any, wanted: str | None) -> Run:
     id_ = labels.get("id")
     found: ManualRun | None = None
     how = "allow" if resume in (True, "auto", "True", "true") else resume
-    if id_ is not None and how == "never" and knows_run(str(id_)):
+    if id_ is not None and how == "never" and knows_id(store_to_log(None), str(id_)):
         raise UsageError(f"resume='never', and there is a run {id_!r}; give another id=")
     if id_ is not None and how in ("allow", "must"):
         found = continue_run(str(id_))

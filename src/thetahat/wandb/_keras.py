@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
 from typing import Any
-
-import keras  # pyright: ignore[reportMissingImports]
 
 from thetahat.wandb._artifacts import Artifact, log_artifact
 from thetahat.wandb._run import Error, current
 
 
-class WandbMetricsLogger(keras.callbacks.Callback):
+class _MetricsLogger:
     """Logs the metrics of each epoch, or of each batch, as ``epoch/loss`` and ``batch/loss``."""
+
+    model: Any
 
     def __init__(self, log_freq: Any = "epoch", initial_global_step: int = 0, **_: Any) -> None:
         super().__init__()
@@ -45,11 +47,13 @@ class WandbMetricsLogger(keras.callbacks.Callback):
         self.batches += 1
 
 
-class WandbModelCheckpoint(keras.callbacks.ModelCheckpoint):
+class _ModelCheckpoint:
     """Saves models as Keras does, and logs each file as an artifact."""
 
+    filepath: Any
+
     def _save_model(self, *args: Any, **kwargs: Any) -> Any:
-        done = super()._save_model(*args, **kwargs)
+        done = super()._save_model(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
         path = str(self.filepath)
         if current and os.path.exists(path):
             made = Artifact(f"run_{current[-1].id}_model", "model")
@@ -58,7 +62,7 @@ class WandbModelCheckpoint(keras.callbacks.ModelCheckpoint):
         return done
 
 
-class WandbCallback(keras.callbacks.Callback):
+class _Callback:
     """The old callback: logs the metrics of each epoch under their own names."""
 
     def __init__(self, monitor: str = "val_loss", mode: str = "auto", **_: Any) -> None:
@@ -82,7 +86,7 @@ class WandbCallback(keras.callbacks.Callback):
             current[-1].summary.update({f"best_{self.monitor}": self.best, "best_epoch": epoch})
 
 
-class WandbEvalCallback(keras.callbacks.Callback):
+class _EvalCallback:
     """Not answered: its tables of predictions are the program's own work."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
@@ -90,3 +94,21 @@ class WandbEvalCallback(keras.callbacks.Callback):
             "WandbEvalCallback is not answered by thetahat; log a wandb.Table in a callback of your"
             " own. THETAHAT_WANDB=real runs the program with the installed package"
         )
+
+
+_BASES = {
+    "WandbMetricsLogger": (_MetricsLogger, "Callback"),
+    "WandbModelCheckpoint": (_ModelCheckpoint, "ModelCheckpoint"),
+    "WandbCallback": (_Callback, "Callback"),
+    "WandbEvalCallback": (_EvalCallback, "Callback"),
+}
+
+
+@functools.cache
+def __getattr__(name: str) -> Any:
+    """Make a callback: Keras is loaded when a program asks for one."""
+    if name not in _BASES:
+        raise AttributeError(name)
+    callbacks = importlib.import_module("keras.callbacks")
+    own, base = _BASES[name]
+    return type(name, (own, getattr(callbacks, base)), {"__doc__": own.__doc__})

@@ -21,7 +21,7 @@ class CustomChart(Media):
         """Keep its table."""
         columns = {c: self.table.get_column(c) for c in self.table.columns}
         about = {"chart": self.chart, "title": self.title, "fields": self.fields}
-        return keep_table(run, name, columns, self.kind, about)
+        return keep_table(run, f"{name}_table", columns, self.kind, about)
 
 
 def line(

@@ -137,6 +137,8 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 def in_order(runs: Sequence[Any], order: str) -> list[Any]:
     """Sort runs as ``order="-summary_metrics.acc"`` asks; those that lack the value come last."""
     name = order.lstrip("+-")
+    if _ALIASES.get(name) == "created_at":  # the clock has seconds, the store has the order
+        return sorted(runs, key=lambda run: run.number, reverse=order.startswith("-"))
     found = [(value_at(run, name), run) for run in runs]
     have = [pair for pair in found if pair[0] is not _MISSING and pair[0] == pair[0]]
     lack = [run for value, run in found if value is _MISSING or value != value]

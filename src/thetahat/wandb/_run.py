@@ -247,14 +247,14 @@ class Run:
                     numbers[name if type(name) is str else str(name)] = value
                 else:
                     self._take(str(name), value, numbers)
+            if self._definitions is not None:
+                self._put |= self._definitions.take(numbers, data)
             if numbers:
                 self._log_numbers(numbers)
             if commit or (commit is None and step is None):
                 self._step += 1
 
     def _log_numbers(self, numbers: dict[str, float]) -> None:
-        if self._definitions is not None:
-            self._put |= self._definitions.take(numbers)
         self._summary.logged(numbers)
         at = self._step
         if "step" in numbers:
@@ -340,7 +340,7 @@ class Run:
             how = ("finished", "")
             if exit_code:
                 how = ("failed", f"wandb.finish(exit_code={exit_code})")
-            self._sink.finish(*how, metrics=self._put, words=self._words)
+            self._sink.finish(*how, metrics=self._numbers(), words=self._words)
         if self in current:
             current.remove(self)
 
@@ -356,7 +356,14 @@ class Run:
 
         status, reason = ending_of(error)
         self._over = True
-        self._sink.finish(status, reason, metrics=self._put, words=self._words)
+        self._sink.finish(status, reason, metrics=self._numbers(), words=self._words)
+
+    def _numbers(self) -> dict[str, float]:
+        """Return the numbers of the summary, and those that the definitions ask for."""
+        numbers = {k: v for k, v in self._summary.items() if type(v) in (int, float)}
+        if "step" in numbers:
+            numbers[OWN_STEP] = numbers.pop("step")
+        return numbers | self._put
 
     join = finish
 
@@ -373,7 +380,7 @@ class Run:
         status, reason = ending_of(error)
         self._over = True
         if self._sink is not None:
-            self._sink.finish(status, reason, metrics=self._put, words=self._words)
+            self._sink.finish(status, reason, metrics=self._numbers(), words=self._words)
         if self in current:
             current.remove(self)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ EVERY_S = 0.5
 _MOST_IDS = 60
 _MOST_ROWS = 500
 _MOST_BODY = 4 << 20
+_WHOLE = re.compile(r"-?[0-9]{1,15}")
 _KEEP_ALIVE = 30
 """Polls without a change after which a comment keeps the connection open."""
 
@@ -54,10 +56,15 @@ def make_app(source: Source, access: Access | None = None) -> Asgi:
         Route("/api/sweeps/{id}/groups", api.groups),
         Route("/api/sweeps/{id}/rows", api.rows),
         Route("/api/sweeps/{id}/settings", api.settings),
+        Route("/api/sweeps/{id}/tables", api.tables),
+        Route("/api/sweeps/{id}/table", api.table),
         Route("/api/sweeps/{id}/export", api.export, methods=["POST"]),
         Route("/api/sweeps/{id}/{action}", api.act, methods=["POST"]),
         Route("/api/runs/{id}", api.run),
         Route("/api/runs/{id}/records", api.records),
+        Route("/api/runs/{id}/kept", api.kept),
+        Route("/api/runs/{id}/table", api.run_table),
+        Route("/api/runs/{id}/files/{file:int}", api.file),
         Route("/api/compare", api.compare),
         Route("/api/events", api.events),
         Mount("/static", Files()),
@@ -157,6 +164,49 @@ class _Api:
 
         over = [name for name in request.query_params.getlist("over") if name]
         return _json(groups(self.source.store(), self._sweep(request), over, *_metric(request)))
+
+    def tables(self, request: Request) -> Response:
+        from thetahat.web._kept import sweep_tables
+
+        return _json(sweep_tables(self.source.store(), self._sweep(request)))
+
+    def table(self, request: Request) -> Response:
+        from thetahat.web._kept import table_view
+
+        given = request.query_params
+        which = [int(w) for w in given.get("settings", "").split(",") if _WHOLE.fullmatch(w)]
+        width = min(max(_whole(request, "band"), 1), 100) / 200 if "band" in given else 0.45
+        return _text(
+            table_view(
+                self.source.store(),
+                self._sweep(request),
+                given.get("name", ""),
+                x=given.get("x", ""),
+                y=given.get("y", ""),
+                exact=given.get("exact", ""),
+                which=which[:2],
+                q=(round(0.5 - width, 6), round(0.5 + width, 6)),
+            )
+        )
+
+    def kept(self, request: Request) -> Response:
+        from thetahat.web._kept import run_kept
+
+        return _json(run_kept(self.source.store(), self._run(request.path_params["id"])))
+
+    def run_table(self, request: Request) -> Response:
+        from thetahat.web._kept import run_table
+
+        run, step = self._run(request.path_params["id"]), request.query_params.get("step", "")
+        at = int(step) if _WHOLE.fullmatch(step) else None
+        return _json(run_table(self.source.store(), run, request.query_params.get("name", ""), at))
+
+    def file(self, request: Request) -> Response:
+        from thetahat.web._kept import run_file
+
+        run = self._run(request.path_params["id"])
+        download = request.query_params.get("download") == "1"
+        return run_file(self.source.store(), run, request.path_params["file"], download=download)
 
     async def export(self, request: Request) -> Response:
         from thetahat.web._export import export

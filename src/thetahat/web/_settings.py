@@ -14,6 +14,7 @@ from typing import Any
 
 from thetahat.analysis import (
     Standing,
+    all_same,
     best_first,
     by_experiment,
     caution,
@@ -22,6 +23,7 @@ from thetahat.analysis import (
     effects,
     ending,
     flat_config,
+    front_of,
     is_seed,
     make_group,
     members_of,
@@ -104,6 +106,12 @@ class Remembered:
         """Empty the cache."""
         with self._lock:
             self._results.clear()
+
+
+@Remembered
+def front(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str, Any]:
+    """Return the Pareto front of a sweep with several objectives."""
+    return front_of(sweep, read_file(sweep.spec), tried_runs(store, sweep.id)).listing()
 
 
 @Remembered
@@ -233,6 +241,7 @@ def groups(
         "n": len(ranked),
         "groups": [{**group.listing(), "ids": ids[id(group)][:_MOST_IDS]} for group in best],
         "shared_order": any(group.shared_order for group in made),
+        "same": all_same(made),
     }
 
 

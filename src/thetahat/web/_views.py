@@ -13,7 +13,6 @@ from thetahat.analysis import (
     SweepFile,
     again,
     directions_in,
-    front_of,
     may_repeat,
     members_of,
     members_of_bag,
@@ -41,7 +40,7 @@ from thetahat.store import (
 )
 from thetahat.web._many import DRAWN, WHOLE, over_all, sampled, settings_of_some
 from thetahat.web._series import tails
-from thetahat.web._settings import settings
+from thetahat.web._settings import front, settings
 from thetahat.web._source import Source
 
 LATEST = 200
@@ -96,6 +95,7 @@ def about(sweep: SweepRow, file: SweepFile, *, with_text: bool = True) -> dict[s
     """Describe a sweep itself."""
     hidden = ("text", "spec", "position", "folder")
     found: dict[str, Any] = {k: v for k, v in vars(sweep).items() if k not in hidden}
+    found["plan"] = {k: v for k, v in sweep.plan.items() if k != "prior"}
     found |= {"method": file.method, "metric": file.metric, "goal": file.goal}
     searched = [p.name for p in file.parameters if not p.constant]
     counted = (sweep.plan.get("found") or {}).get("seed")
@@ -140,7 +140,7 @@ def sweep_page(
         head["sweep"]["changed_code"] = changed_code(store, sweep.id)
     ranked = file.metric is not None and may_repeat(sweep, file)
     if file.objectives:
-        head["front"] = front_of(sweep, file, tried_runs(store, sweep.id)).listing()
+        head["front"] = front(store, sweep, ",".join(name for name, _ in file.objectives), "")
     most = _drawn(counted, asked.sample)
     if most is not None:
         metric, goal = _shown(file, asked)

@@ -1,5 +1,7 @@
 """wandb.sweep and wandb.agent(function=), and the best run of wandb.Api."""
 
+import sys
+
 import wandb
 
 SWEEP = {
@@ -24,4 +26,4 @@ if __name__ == "__main__":
     wandb.agent(sweep_id, function=train, count=4)
     sweep = wandb.Api().sweep(f"me/wages/{sweep_id}")
     best = sweep.best_run()
-    print(best.config["lr"], best.summary["loss"], len(sweep.runs))
+    sys.stdout.write(f"{best.config['lr']} {best.summary['loss']} {len(sweep.runs)}\n")

@@ -2,7 +2,6 @@
 
 import click
 import numpy as np
-
 import wandb
 
 

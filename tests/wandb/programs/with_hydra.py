@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 
 import hydra
+import wandb
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
-
-import wandb
 
 
 @dataclass

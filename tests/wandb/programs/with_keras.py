@@ -6,7 +6,6 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import keras
 import numpy as np
-
 import wandb
 
 

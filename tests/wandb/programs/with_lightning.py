@@ -46,4 +46,4 @@ logger = cli.trainer.logger
 logger.log_text("policy", columns=["t", "k"], data=[[0, 0.5], [1, 0.75]])
 logger.experiment.log({"convergence": "Success", "retcode": 0})
 logger.experiment.summary["weight"] = cli.model.net.weight.item()
-print(dict(logger.experiment.summary)["train_loss"])
+assert dict(logger.experiment.summary)["train_loss"] > 0

@@ -1,7 +1,6 @@
 """define_metric, a table, an image, a histogram, an artifact and an alert."""
 
 import numpy as np
-
 import wandb
 
 run = wandb.init(project="wages", config={"lr": 0.5}, job_type="train")

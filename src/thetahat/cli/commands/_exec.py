@@ -18,7 +18,7 @@ DESCRIPTION = (
 EXAMPLES = """\
 examples:
   thetahat exec python figures.py
-  thetahat exec --store runs.db train.py --lr 0.01      (a .py file runs by this Python)
+  thetahat exec --store runs.db train.py                (a .py file runs by this Python)
   thetahat exec --project wages python train.py         (the project of its runs)
 """
 TAKES_PROGRAM = True

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from thetahat.store import RunRow, Store
 
 _RESUMABLE = (Status.INTERRUPTED, Status.RUNNING, Status.FAILED)
+_FURTHER = {
+    Status.FINISHED: "To go further, run it again with more epochs",
+    Status.STOPPED: "To go further, run it again with other stopping rules, such as more patience",
+}
 
 
 DESCRIPTION = (
@@ -100,9 +104,10 @@ def _check(asked: RunRow, cohort: list[RunRow]) -> None:
             f" its runs; start one with: thetahat agent {asked.sweep_id}"
         )
     if all(run.status not in _RESUMABLE for run in cohort):
+        further = _FURTHER.get(asked.status, "Run it again with other settings")
         raise ConfigError(
             f"the run {asked.name} has ended: {asked.status} ({asked.reason}); only interrupted"
-            " runs can be resumed. To go further, run it again with more epochs"
+            f" runs can be resumed. {further}"
         )
     again = asked.command or "from the start"
     if asked.checkpoint is None:

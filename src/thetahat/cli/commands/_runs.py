@@ -21,8 +21,8 @@ from thetahat.cli.terminal._run_table import (
     group_columns,
     group_row,
     metrics_of,
+    note_bands,
     note_hidden,
-    note_shared_order,
     print_runs,
 )
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
@@ -209,7 +209,7 @@ def _print_groups(groups: list[Group], metric: str, args: argparse.Namespace) ->
         if as_table and (gone := fit_width(rows, columns, read_screen().width)[1]):
             note_hidden(gone)
         if as_table:
-            note_shared_order(groups)
+            note_bands(groups)
 
 
 def _columns_of(name: str, measured: Sequence[str], known: Iterable[str]) -> list[Column]:

@@ -117,6 +117,9 @@ def _best(facts: dict[str, Any]) -> str:
     setting = ", ".join(f"{word(k)}={short(v)}" for k, v in best.get("config", {}).items())
     if "run" in best:
         return f"{facts['metric']} {short(best['value'])}, run {word(best['run'])}"
+    if "mean" in best:
+        sd = "" if best["sd"] is None else f", sd {short(best['sd'])},"
+        return f"{facts['metric']} mean {short(best['mean'])}{sd} of {best['n']} folds at {setting}"
     return f"{facts['metric']} median {short(best['value'])} over {best['n']} runs at {setting}"
 
 
@@ -142,6 +145,7 @@ def _front_table(facts: dict[str, Any], screen: Any) -> list[str]:
 
 def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
     from thetahat.analysis import (
+        fold_means,
         front_of,
         join_reasons,
         may_repeat,
@@ -156,7 +160,13 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
     file = read_file(sweep.spec)
     sign = -1 if file.goal == "maximize" else 1
     best: dict[str, Any] | None = None
-    if file.metric is not None and may_repeat(sweep, file):
+    means = None
+    if file.metric is not None and sweep.plan.get("folds", 1) > 1:
+        means = fold_means(sweep, tried_runs(store, sweep.id), file.metric, sign)
+    if means:
+        lead = means[0]
+        best = {"mean": lead.mean, "sd": lead.sd, "n": lead.n, "config": dict(lead.config)}
+    elif file.metric is not None and may_repeat(sweep, file):
         runs = tried_runs(store, sweep.id)
         seeds = seeds_of(sweep, names_of(runs))
         found = standings(runs, seeds, file.metric, sign, replicates=replicates_of(sweep))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,14 @@ def add_flags(parser: Any) -> None:
     add_value(search, "--count N", "runs in all, at most", whole_number())
     add_value(search, "--replicates K", "run each setting with K seeds", whole_number())
     add_value(search, "--enqueue CSV", "points to start from, one a line")
+    search.add_argument(
+        "--constraint",
+        action="append",
+        metavar="CONDITION",
+        help="between parameters, such as 'width <= 4 * depth' (may be repeated)",
+    )
+    add_value(search, "--folds K", "run each setting with fold=0 to K-1", whole_number())
+    add_value(search, "--prior SWEEP|CSV", "earlier runs with results, for the search")
     add_switch(search, "--shuffle", "a grid in a seeded random order")
     add_value(search, "--sampler NAME", f"{one_of(OTHER_SAMPLERS)} (default: tpe)")
     add_switch(search, "--asha", "ASHA in place of Hyperband's rule")
@@ -137,9 +146,13 @@ def _made(
     early: Sequence[WorkerProcess],
 ) -> int:
     from thetahat.store import open_store
-    from thetahat.sweep.agent import early_pool, find_out, new_sweep
+    from thetahat.sweep.agent import early_pool, find_out, new_sweep, read_prior
 
     with open_store(args.store) as store:
+        if args.prior:
+            prior = read_prior(store, spec, args.prior)
+            plan = replace(plan, prior=prior.runs)
+            print_beside(prior.says)
         pool = early_pool(store, spec, plan, work, early)
         sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan, pool))
         _print(sweep, spec, plan, args)
@@ -214,6 +227,8 @@ def plan_of(args: argparse.Namespace) -> SweepOptions:
         "sampler": args.sampler,
         "retries": args.retries,
         "enqueue": tuple(read_points(args.enqueue)) if args.enqueue else None,
+        "constraints": None if args.constraint is None else tuple(args.constraint),
+        "folds": args.folds,
         "asha": args.asha,
         "mode": args.mode,
         "cohort": args.cohort,
@@ -229,6 +244,7 @@ def _print(sweep: SweepRow, spec: SweepSpec, plan: SweepOptions, args: argparse.
         return
     points = "endless" if sweep.points is None else many_runs(sweep.points)
     seeds = f", {plan.replicates} seeds each" if plan.replicates > 1 else ""
+    seeds = f", {plan.folds} folds each" if plan.folds > 1 else seeds
     if not args.quiet:
         say(f"sweep {sweep.id} ({sweep.name}): {spec.method}, {points}{seeds}")
     if sweep.contaminated and spec.metric is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from thetahat.analysis import Group, flat_config
+from thetahat.analysis import Group, all_same, flat_config
 from thetahat.cli.terminal._output import print_beside, print_table, read_screen
 from thetahat.core.acceptance import accepted_words
 from thetahat.format import Column, fit_width, short
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _METRICS_FIRST = ("val_risk", "test_risk", "train_risk")
 _MOST_METRICS = 6
 _OF_GROUPS = ("experiment", "runs", "n", "failed", "unfinished", "contaminated", "shared_order")
+_SAME = "the runs of each row gave identical numbers: what differs in them changes none"
 _SHARED = "seeds share the order of batches, so their bands are too narrow"
 
 
@@ -28,11 +29,13 @@ def print_runs(
     *,
     tell: bool = True,
     raw: bool = False,
+    first: str | None = None,
 ) -> None:
     """Print runs in a format; without columns asked for, JSON is the full listing.
 
     Args:    tell: note which columns are hidden, and how to choose others.
              raw: whether CSV keeps text that a spreadsheet would run.
+             first: the metric of their sweep, which comes before the others.
     """
     from thetahat.store import check_columns, value_of
 
@@ -40,7 +43,7 @@ def print_runs(
         check_columns(asked, found)
         columns = [Column(name) for name in asked]
     else:
-        columns = default_columns(found, everything=format == "csv")
+        columns = default_columns(found, everything=format == "csv", first=first)
     if format == "json" and asked is None:
         print_table([run.listing() for run in found], format="json")
         return
@@ -74,7 +77,7 @@ def print_settings(groups: Sequence[Group], metric: str) -> None:
     ]
     rows = [group_row(group, metric) for group in groups]
     print_table(rows, columns)
-    note_shared_order(groups)
+    note_bands(groups)
 
 
 def front_rows(
@@ -105,9 +108,11 @@ def front_rows(
     return rows, told_apart(columns)
 
 
-def note_shared_order(groups: Sequence[Group]) -> None:
-    """Note, once, that bands leave out the order of batches."""
-    if any(group.shared_order for group in groups):
+def note_bands(groups: Sequence[Group]) -> None:
+    """Note, once, that bands leave out the order of batches, or show no spread at all."""
+    if all_same(groups):
+        print_beside(_SAME)
+    elif any(group.shared_order for group in groups):
         print_beside(_SHARED)
 
 
@@ -206,9 +211,15 @@ def _key(parameter: str) -> str:
     return f"config.{parameter}" if parameter in _OF_GROUPS else parameter
 
 
-def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> list[Column]:
+def default_columns(
+    found: Sequence[RunRow], *, everything: bool = False, first: str | None = None
+) -> list[Column]:
     """Choose the columns that differ between the runs, with their priority on a narrow screen."""
     metrics = _ordered(key for run in found for key in run.metrics)
+    if first is not None:
+        # Programs log in any order: the table has one.
+        risks = {name: i for i, name in enumerate(_METRICS_FIRST)}
+        metrics.sort(key=lambda name: (name != first, risks.get(name, len(risks)), name))
     flat = [flat_config(run.config) for run in found]
     config = list(dict.fromkeys(key for one in flat for key in one))
     if everything:

@@ -137,6 +137,8 @@ class View:
         from thetahat.store import shared_orders
 
         name, sign = metric.name, metric.sign
+        if self._fold_means(sweep, metric):
+            return
         shared = shared_orders(self.store, sweep.id)
         groups = settings_of(sweep, runs, name, shared=shared)
         if replicates_of(sweep) > 1 or any(group.runs > 1 for group in groups):
@@ -159,10 +161,29 @@ class View:
         if found:
             same = sum(run.metrics[name] == found[0].metrics[name] for run in found)
             say(f"the best by {name}{_alike(same)}{_early(found[0])}:")
-            print_runs(found[:BEST_RUNS], "table", None, tell=False)
+            print_runs(found[:BEST_RUNS], "table", None, tell=False, first=name)
             searched = (".".join(path) for path in _searched(sweep))
             if told := shared_words(found[:BEST_RUNS], searched):
                 say(told)
+
+    def _fold_means(self, sweep: SweepRow, metric: Objective) -> bool:
+        """Print the best settings of a sweep over folds; return whether it is one."""
+        from thetahat.analysis import flat_config, fold_means
+        from thetahat.cli.terminal._output import print_table
+        from thetahat.store import tried_runs
+
+        if sweep.plan.get("folds", 1) < 2:
+            return False
+        found = fold_means(sweep, tried_runs(self.store, sweep.id), metric.name, metric.sign)
+        if found:
+            names = [".".join(path) for path in _searched(sweep)]
+            say(f"the best settings by {metric.name}, its mean over the folds:")
+            rows = [
+                {**{n: flat_config(one.config).get(n) for n in names}, **vars(one)}
+                for one in found[:BEST_RUNS]
+            ]
+            print_table(rows, [*names, "n", "failed", "mean", "sd"])
+        return True
 
     def _lost(self, runs: Sequence[RunRow]) -> str:
         """Count the runs that failed, did not finish, or never logged the metric."""

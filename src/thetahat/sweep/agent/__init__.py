@@ -31,6 +31,7 @@ from thetahat.sweep.agent._launch import (
     work_on as work_on,
 )
 from thetahat.sweep.agent._load_models import load_models as load_models
+from thetahat.sweep.agent._prior import Prior as Prior, read_prior as read_prior
 from thetahat.sweep.processes._function_calls import (
     Call as Call,
     FunctionCalls as FunctionCalls,
@@ -53,6 +54,7 @@ __all__ = [
     "Logged",
     "Noted",
     "Pool",
+    "Prior",
     "Remarked",
     "RunEvent",
     "RunStopped",
@@ -67,6 +69,7 @@ __all__ = [
     "load_models",
     "new_sweep",
     "pool_here",
+    "read_prior",
     "spec_of",
     "work_on",
 ]

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Ended, Logged, Started, Status, Tracker
-from thetahat.search import Hyperband, asha, stop, target_reached, targets_reached
+from thetahat.search import Hyperband, Trial, asha, stop, target_reached, targets_reached
 from thetahat.store import (
     CANCELLED_REASON,
     Claim,
@@ -36,7 +36,7 @@ from thetahat.sweep._events import AgentEvent, Alive, Noted, Remarked, RunEvent
 from thetahat.sweep._full_disk import FullDisk
 from thetahat.sweep.agent._data_files import DataFiles
 from thetahat.sweep.agent._followers import Followers
-from thetahat.sweep.agent._history import SweepTrials
+from thetahat.sweep.agent._history import PRUNED, SweepTrials
 from thetahat.sweep.agent._kept_models import KeptModels
 from thetahat.sweep.agent._liveness import AgentWatch, StorePlace, proof_of_life
 from thetahat.sweep.agent._logged_metric import LoggedMetric
@@ -114,6 +114,8 @@ class Search:
     count: int | None = None
     keep_going: bool = False
     early: Hyperband | None = None
+    prune: Callable[[Sequence[Trial]], set[str]] | None = None
+    """The runs that a study's pruner stops, of the trials of the search."""
     asha: bool = False
     columns: frozenset[str] | None = None
     kept: KeptModels | None = None
@@ -415,6 +417,10 @@ class Agent:
             )
             # Also without losers: runs that wait at a band go on.
             self.runner.stop(dict.fromkeys(losers, reason))
+        elif search.prune is not None:
+            trials.refresh()
+            losers = search.prune(trials.history(0).trials) & self.runner.busy
+            self.runner.stop(dict.fromkeys(losers, f"{PRUNED} the study's pruner stopped it"))
         self._check_target()
 
     def _check_target(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat.core.choices import OTHER_SAMPLERS, STUDY_SAMPLERS, one_of
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.run import Status
-from thetahat.search import sampler
+from thetahat.search import Constraint, SearchHistory, accepts_all, sampler
 from thetahat.store import (
     NewSweep,
     Store,
@@ -25,7 +25,7 @@ from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._from_python import with_values
 from thetahat.sweep.spec._options import SweepOptions, nested, options_from_json
 from thetahat.sweep.spec._program import experiment_of
-from thetahat.sweep.spec._scheduler import need_library, scheduler_problems
+from thetahat.sweep.spec._scheduler import need_library, sampler_of, scheduler_problems
 from thetahat.sweep.spec._signature_check import Examined, examine
 from thetahat.sweep.spec._spec import (
     CUSTOM,
@@ -41,6 +41,12 @@ from thetahat.sweep.workers._early_start import cap_of, is_experiment, points_of
 
 if TYPE_CHECKING:
     from thetahat.sweep.workers._pool import Pool
+
+
+_FOLD = "fold"
+"""The parameter that ``--folds`` counts up."""
+_TRIED = 5000
+"""Draws of which one must satisfy the constraints."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +214,7 @@ def find_out(
         if program.experiment is not None:
             examined = examine(spec, program.experiment)
     if examined is None:
-        found = Found(seed="seed" if plan.replicates > 1 else None)
+        found = Found(seed=_FOLD if plan.folds > 1 else "seed" if plan.replicates > 1 else None)
     else:
         _refuse(spec, examined.problems)
         if plan.replicates > 1 and examined.seed is None:
@@ -216,15 +222,24 @@ def find_out(
                 f"--replicates={plan.replicates}: {examined.experiment}() has no seed to count up;"
                 " give it a parameter such as seed: th.Seed = 0"
             )
-        seed = examined.seed if plan.replicates > 1 else None
-        found = Found(
-            examined.experiment, seed, examined.first_seed, examined.traced, examined.seeds
-        )
-    if found.seed is not None and found.seed in {d.path[0] for d in spec.space.searched}:
-        raise ConfigError(
-            f"--replicates={plan.replicates}: the sweep searches over {found.seed!r} itself; take"
-            " it out of the file, or leave --replicates away"
-        )
+        seed, first = (examined.seed, examined.first_seed) if plan.replicates > 1 else (None, 0)
+        if plan.folds > 1:
+            if not examined.folds:
+                raise ConfigError(
+                    f"--folds={plan.folds}: {examined.experiment}() has no parameter fold; give it"
+                    " one, such as fold: th.Static[th.Seed] = 0, which chooses the part held out"
+                )
+            seed = _FOLD
+        found = Found(examined.experiment, seed, first, examined.traced, examined.seeds)
+    if found.seed is not None and found.seed in {d.path[0] for d in spec.space.dimensions}:
+        flag = "folds" if plan.folds > 1 else "replicates"
+        searched = found.seed in {d.path[0] for d in spec.space.searched}
+        if searched or flag == "folds":
+            raise ConfigError(
+                f"--{flag}={plan.each}: the sweep {'searches over' if searched else 'sets'}"
+                f" {found.seed!r} itself; take it out of the file, or leave --{flag} away"
+            )
+    _check_constraints(spec, plan)
     return found
 
 
@@ -267,6 +282,37 @@ def _check_flags(spec: SweepSpec, plan: SweepOptions) -> None:
         if missing:
             raise ConfigError(f"--enqueue: no column {missing[0]!r}, which every point needs")
         nested(point, {})
+
+
+def _check_constraints(spec: SweepSpec, plan: SweepOptions) -> None:
+    """Check that constraints name parameters of the sweep, and leave some points."""
+    names = {".".join(d.path) for d in spec.space.dimensions}
+    names |= {".".join(d.path[:k]) for d in spec.space.dimensions for k in range(1, len(d.path))}
+    constraints = [Constraint(text) for text in plan.constraints]
+    for one in constraints:
+        unknown = sorted(one.names - names)
+        if unknown and not spec.proposes:
+            raise ConfigError(
+                f"--constraint={one.text!r}: the sweep has no parameter {unknown[0]!r}"
+                f"{did_you_mean(unknown[0], sorted(names))}"
+            )
+    if not constraints or spec.proposes:
+        return
+    accepts, space = accepts_all(constraints), spec.space
+    if spec.method == "grid":
+        found = sampler_of(spec, plan)(space, SearchHistory(), 0, 1)
+        some = bool(found.configs)
+    else:
+        draws = sampler("random")(space, SearchHistory(), 0, _TRIED).configs
+        some = any(map(accepts, draws))
+    if not some:
+        what = "no point of the grid" if spec.method == "grid" else f"none of {_TRIED:,} draws"
+        listed = " and ".join(repr(one.text) for one in constraints)
+        raise ConfigError(f"{what} satisfies the constraints {listed}; loosen them")
+    paths = {".".join(d.path): d.path for d in space.dimensions}
+    for point in plan.enqueue:
+        if not accepts(nested(point, paths)):
+            raise ConfigError(f"--enqueue: the point {dict(point)} breaks the constraints")
 
 
 def _check_sampler(spec: SweepSpec, plan: SweepOptions) -> None:

@@ -22,6 +22,9 @@ from thetahat.search import (
 )
 from thetahat.store import Followed, Follower, RunRow
 
+PRUNED = "optuna:"
+"""How the reason of a run begins that a study's pruner has stopped."""
+
 
 class SweepTrials:
     """The trials of a sweep, for its search and for early termination.
@@ -32,6 +35,8 @@ class SweepTrials:
              seed: the parameter that counts replicates, if settings are replicated.
              words: the answer of ``words_of``.
              objectives: all that is improved.
+             folds: whether the replicates are folds, which count by their mean.
+             prior: earlier runs with their results, for the search alone.
     """
 
     def __init__(
@@ -42,9 +47,13 @@ class SweepTrials:
         seed: str | None = None,
         words: Mapping[tuple[str, ...], Mapping[str, Any]] | None = None,
         objectives: Sequence[Objective] = (),
+        *,
+        folds: bool = False,
+        prior: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.follower, self.metric, self.paths, self.seed = follower, metric, paths, seed
         self.objectives = objectives or (() if metric is None else (metric,))
+        self._folds, self._prior = folds, [self._earlier(i, run) for i, run in enumerate(prior)]
         self._words = words or {}
         self._done: dict[str, Trial] = {}
 
@@ -86,12 +95,17 @@ class SweepTrials:
     def history(self, position: int) -> SearchHistory:
         """The history of the search: replicates of a setting are one trial, their median."""
         if self.seed is None:
-            return SearchHistory(self.all(), position, self.metric)
+            return SearchHistory([*self._prior, *self.all()], position, self.metric)
         points: dict[int, list[Followed]] = {}
         for run in self.follower.runs.values():
             points.setdefault(run.point or 0, []).append(run)
         trials = [self._setting(str(point), group) for point, group in points.items()]
-        return SearchHistory(trials, position, self.metric)
+        return SearchHistory([*self._prior, *trials], position, self.metric)
+
+    def _earlier(self, i: int, run: Mapping[str, Any]) -> Trial:
+        numbers = [run["metrics"].get(one.name) for one in self.objectives]
+        value = numbers[0] if numbers else None
+        return Trial(f"prior {i}", run["config"], "finished", (), value, numbers)
 
     def config_of(self, point: int) -> dict[str, Any] | None:
         """The config of a setting that has begun, without its seed."""
@@ -113,6 +127,7 @@ class SweepTrials:
         trial = Trial(
             *(run.id, self._proposed_by(run), state, run.values, value),
             numbers=[run.metrics.get(one.name) for one in self.objectives],
+            pruned=run.status is Status.STOPPED and run.reason.startswith(PRUNED),
             began=run.created,
             ended=run.finished or "",
         )
@@ -141,13 +156,14 @@ class SweepTrials:
         return Trial(
             *(point, config, "finished", (), self._middle(values)),
             numbers=numbers,
+            spread=[statistics.stdev(c) if len(c) > 1 else 0.0 for c in columns],
             began=began,
             ended=ended,
         )
 
     def _middle(self, values: Sequence[float]) -> float:
-        """Return the number of a setting: the median over seeds."""
-        return statistics.median(values)
+        """Return the number of a setting: the median over seeds, the mean over folds."""
+        return statistics.fmean(values) if self._folds else statistics.median(values)
 
 
 def words_of(space: Space) -> dict[tuple[str, ...], dict[str, Any]]:

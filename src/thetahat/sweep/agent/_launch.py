@@ -88,11 +88,20 @@ def _search_of(
     paths = None if spec.proposes else tuple(d.path for d in spec.space.dimensions)
     if found.seed is not None and paths is not None:
         paths = (*paths, (found.seed,))
-    needs_records = spec.hyperband is not None or found.experiment is None
+    sample = sampler_of(spec, plan, folder_of(sweep), _info(sweep))
+    # Replicates of a setting are one trial: a pruner cannot judge one of them.
+    prune = getattr(sample, "losers", None) if found.seed is None else None
+    prune = prune if getattr(sample, "prunes", False) else None
+    judged = spec.hyperband is not None or prune is not None
+    needs_records = judged or found.experiment is None
     column = spec.metric.name if spec.metric is not None and needs_records else None
     follower = Follower(store, sweep.id, column)
     words = words_of(spec.space)
-    trials = SweepTrials(follower, spec.metric, paths, found.seed, words, spec.objectives)
+    trials = SweepTrials(
+        *(follower, spec.metric, paths, found.seed, words, spec.objectives),
+        folds=plan.folds > 1,
+        prior=plan.prior,
+    )
     if isinstance(runner, Pool):
         left = partial(left_of, store, sweep, runner.size, work.count)
         marks = () if spec.hyperband is None else spec.hyperband.bands(upto=_BANDS_UPTO)
@@ -105,7 +114,7 @@ def _search_of(
     draws = spec.method == "random" and not spec.space.discrete
     proposer = Proposer(
         spec.space,
-        sampler_of(spec, plan, folder_of(sweep), _info(sweep)),
+        sample,
         plan,
         trials,
         {"experiment": found.experiment, "source": _source(spec, folder_of(sweep))},
@@ -120,6 +129,7 @@ def _search_of(
         work.count,
         work.keep_going,
         spec.hyperband,
+        prune,
         plan.asha,
         RISKS if found.experiment is not None else None,
         kept,

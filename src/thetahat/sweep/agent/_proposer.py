@@ -40,7 +40,7 @@ class Proposer:
             return Offer([], sweep.position)
         if self._looks_back:
             self.trials.refresh()
-        each = self.plan.replicates if self.seed is not None else 1
+        each = self.plan.each if self.seed is not None else 1
         point, done = divmod(begun, each)
         new: list[NewRun] = []
         if done:

@@ -179,7 +179,7 @@ class WandbTail:
     def _take(self, record: WandbRecord) -> None:
         if isinstance(record, Row | WandbSummary):
             self.words.update(record.words)
-            self.media.update(record.media)
+            self.media.update({name: str(m.get("_type")) for name, m in record.media.items()})
         if isinstance(record, Exit):
             self.exit_code = record.code
         elif isinstance(record, WandbSummary):
@@ -196,7 +196,7 @@ class WandbTail:
 
     def _change(self, config: WandbConfig) -> None:
         for path, value in config.values:
-            _put(self.config, path, value)
+            put_path(self.config, path, value)
         for path in config.removed:
             at: Any = self.config
             for name in path[:-1]:
@@ -232,7 +232,8 @@ class _Tail:
                 yield record
 
 
-def _put(config: dict[str, Any], path: Sequence[str], value: Any) -> None:
+def put_path(config: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Put a value into a nested mapping, at the names of ``path``."""
     at = config
     for name in path[:-1]:
         inner = at.get(name)

@@ -30,7 +30,8 @@ _OWN = ("_step", "_runtime", "_timestamp", "_wandb")
 _MEDIA = "_type"
 """The key by which W&B marks images, tables and other media, beside their sizes and hashes."""
 _LABELS = {6: "group", 7: "job_type", 9: "notes"}
-_RUN_CONFIG, _RUN_NAME, _RUN_TAGS = 4, 8, 10
+_RUN_CONFIG, _RUN_NAME, _RUN_TAGS, _RUN_START = 4, 8, 10, 17
+_PLACE = {1: "id", 2: "entity", 3: "project", 12: "sweep"}
 
 Keys = tuple[str, ...]
 """The keys of a value of W&B's, from the outermost mapping to the innermost."""
@@ -44,8 +45,8 @@ class Row:
     values: Mapping[str, float]
     words: Mapping[str, Any] = field(default_factory=dict)
     """Texts, booleans and lists."""
-    media: Mapping[str, str] = field(default_factory=dict)
-    """Kinds of images, tables and other media, by name."""
+    media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Images, tables and other media by name: their ``_type``, ``path`` and the like."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class WandbSummary:
     values: Mapping[str, float]
     removed: tuple[str, ...] = field(default=())
     words: Mapping[str, Any] = field(default_factory=dict)
-    media: Mapping[str, str] = field(default_factory=dict)
+    media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,10 @@ class Named:
     labels: Mapping[str, Any]
     """group, job_type, notes and tags, if they were set."""
     config: WandbConfig
+    place: Mapping[str, str] = field(default_factory=dict)
+    """id, entity, project and sweep, as W&B has them."""
+    began: float | None = None
+    """When it began, in seconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class Exit:
     """The program has finished its wandb run."""
 
     code: int
+    seconds: float = 0.0
 
 
 WandbRecord = Row | WandbSummary | WandbConfig | Named | Exit
@@ -101,8 +107,10 @@ def read_record(data: bytes) -> WandbRecord | None:
         if number == _RUN:
             return _named(_message(value))
         if number == _EXIT:
-            code = dict(fields(_message(value))).get(1, 0)
-            return Exit(code if isinstance(code, int) else 0)
+            found = dict(fields(_message(value)))
+            code, seconds = found.get(1, 0), found.get(2, 0)
+            ints = [n if isinstance(n, int) else 0 for n in (code, seconds)]
+            return Exit(ints[0], float(ints[1]))
     return None
 
 
@@ -186,8 +194,9 @@ def _config(data: bytes) -> WandbConfig:
 
 
 def _named(data: bytes) -> Named:
-    name, config = "", WandbConfig()
+    name, config, began = "", WandbConfig(), None
     labels: dict[str, Any] = {}
+    place: dict[str, str] = {}
     tags: list[str] = []
     for number, value in fields(data):
         if isinstance(value, int):
@@ -198,9 +207,14 @@ def _named(data: bytes) -> Named:
             name = _text(value)
         elif number == _RUN_TAGS:
             tags.append(_text(value))
+        elif number == _RUN_START:
+            clock = {k: v for k, v in fields(value) if isinstance(v, int)}
+            began = clock.get(1, 0) + clock.get(2, 0) / 1e9
+        elif number in _PLACE and value:
+            place[_PLACE[number]] = _text(value)
         elif number in _LABELS and value:
             labels[_LABELS[number]] = _text(value)
-    return Named(name, {**labels, "tags": tags} if tags else labels, config)
+    return Named(name, {**labels, "tags": tags} if tags else labels, config, place, began)
 
 
 def _text(value: bytes) -> str:
@@ -238,24 +252,28 @@ def _from_json(value: bytes) -> Any:
 
 def _parts(
     items: Iterable[tuple[Keys, Any]],
-) -> tuple[dict[str, float], dict[str, Any], dict[str, str]]:
-    """Return numbers, other values and kinds of media, nested ones under dotted names.
+) -> tuple[dict[str, float], dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return numbers, other values and media, nested ones under dotted names.
 
     The numbers of media, such as the width of an image, are not metrics.
     """
     leaves = [leaf for path, item in items for leaf in _leaves(path, item)]
-    media = {path[:-1]: kind for path, kind in leaves if path[-1] == _MEDIA and path[1:]}
+    media: dict[Keys, dict[str, Any]] = {
+        path[:-1]: {} for path, _ in leaves if path[-1] == _MEDIA and path[1:]
+    }
     numbers: dict[str, float] = {}
     words: dict[str, Any] = {}
     for path, value in leaves:
-        if media and any(path[:n] in media for n in range(1, len(path) + 1)):
+        at = next((n for n in range(1, len(path) + 1) if path[:n] in media), None)
+        if at is not None:
+            media[path[:at]][".".join(path[at:])] = value
             continue
         number = number_of(value)
         if number is not None:
             numbers[".".join(path)] = number
         elif value is not None:
             words[".".join(path)] = value
-    return numbers, words, {".".join(path): str(kind) for path, kind in media.items()}
+    return numbers, words, {".".join(path): found for path, found in media.items()}
 
 
 def _leaves(path: Keys, item: Any) -> Iterator[tuple[Keys, Any]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, MissingExtra, did_you_mean
-from thetahat.search import Sampler, sampler
+from thetahat.search import Constraint, Sampler, accepts_all, constrained, sampler
 from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._program import why_not_loaded
 from thetahat.sweep.spec._spec import CUSTOM, Scheduler, SweepSpec
@@ -67,7 +67,7 @@ def custom_sampler(
         from thetahat.search._ax import AxSearch
 
         return AxSearch(spec.objectives, plan.seed, factory and partial(factory, info), accepts)
-    from thetahat.search._study import StudySearch, check_study, default_study
+    from thetahat.search._study import StudySearch, check_study, default_study, prunes
 
     if factory is None:
         make: Any = partial(default_study, spec.objectives, plan.sampler or "tpe", plan.seed)
@@ -77,9 +77,10 @@ def custom_sampler(
         study, terminator = _made(factory, info, at)
         checked = check_study(study, spec.objectives, at)
         found = StudySearch(lambda: checked, terminator=terminator)
+        found.prunes = prunes(checked)
         where = where if define is not None else at
     found.define, found.accepts, found.label = define, accepts, where
-    found.order, found.fixed = tuple(spec.parameters), len(plan.enqueue)
+    found.order, found.chosen = tuple(spec.parameters), len(plan.enqueue)
     return found
 
 
@@ -103,10 +104,14 @@ def sampler_of(
 
     Raises:  ConfigError: it cannot be made.   MissingExtra: an extra is missing.
     """
+    accepts = accepts_all([Constraint(text) for text in plan.constraints])
     if spec.method == CUSTOM:
-        return custom_sampler(spec, plan, folder, info)
+        return custom_sampler(spec, plan, folder, info, accepts if plan.constraints else None)
     name = spec.method if spec.method == "grid" or plan.sampler is None else plan.sampler
-    return sampler(name, shuffle=plan.shuffle and spec.method == "grid")
+    found = sampler(name, shuffle=plan.shuffle and spec.method == "grid")
+    if not plan.constraints:
+        return found
+    return constrained(found, accepts, walks=spec.method == "grid")
 
 
 def tried_names(spec: SweepSpec, folder: Path | None = None) -> Sequence[str]:

@@ -37,6 +37,8 @@ class Examined:
     traced: tuple[str, ...]
     seeds: tuple[str, ...]
     """All parameters that are seeds by their type."""
+    folds: bool = False
+    """Whether it has a parameter ``fold``."""
 
 
 def examine(spec: SweepSpec, experiment: Callable[..., Any]) -> Examined:
@@ -56,6 +58,7 @@ def examine(spec: SweepSpec, experiment: Callable[..., Any]) -> Examined:
         first if isinstance(first, int) else 0,
         tuple(signature.traced),
         tuple(seeds),
+        "fold" in signature.parameters,
     )
 
 

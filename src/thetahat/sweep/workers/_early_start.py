@@ -14,12 +14,15 @@ from pathlib import Path
 from thetahat.core.errors import StoreError
 from thetahat.core.places import locate
 from thetahat.core.run import Tracker
+from thetahat.search import Constraint, accepts_all, feasible_points
 from thetahat.sweep.spec._options import SweepOptions
 from thetahat.sweep.spec._program import experiment_names, find_program
 from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.workers._connection import WorkerProcess, count_cores
 from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, preloads, spawn
 
+_COUNTED = 100_000
+"""Points of a grid that are checked against constraints to count the feasible ones."""
 StartWorker = Callable[[int], WorkerProcess]
 
 
@@ -76,7 +79,11 @@ def starter(
 def points_of(spec: SweepSpec, plan: SweepOptions) -> int | None:
     """Return how many runs a sweep will have; None if it is endless."""
     cap = cap_of(spec, plan)
-    points = None if spec.points is None else spec.points * plan.replicates
+    points = spec.points
+    if points is not None and plan.constraints:
+        accepts = accepts_all([Constraint(text) for text in plan.constraints])
+        points = feasible_points(spec.space, accepts, _COUNTED)
+    points = None if points is None else points * plan.each
     known = [n for n in (cap, points) if n is not None]
     return min(known) if known else None
 

@@ -19,6 +19,8 @@ from typing import IO, Any
 
 import jax
 
+from thetahat.data import jax_setting
+
 try:
     import fcntl
 except ImportError:  # Windows: every process compiles for itself
@@ -113,7 +115,7 @@ def _compile(lowered: Any, options: Mapping[str, Any], patient: bool = True) -> 
 def _while_others_wait(lowered: Any, options: Mapping[str, Any], patient: bool) -> Iterator[None]:
     """Of processes that want the same program now, one compiles it; the others take it from the
     cache. Workers that begin together would else each compile all that they begin with."""
-    folder = jax.config.values["jax_compilation_cache_dir"]
+    folder = jax_setting("jax_compilation_cache_dir")
     if not folder or fcntl is None:
         yield
         return

@@ -25,7 +25,7 @@ from jaxlib import lapack
 import thetahat
 from thetahat.core import notify
 from thetahat.core.files import replacing
-from thetahat.data import cache_folder
+from thetahat.data import cache_folder, jax_setting
 
 MOST_FILES = 512
 """Programs on disk; the ones that were not used for longest are removed."""
@@ -118,7 +118,7 @@ def _path(key: Any) -> Path | None:
 def _folder() -> Path | None:
     """The folder of programs, made if need be: of this user alone, beside JAX's own cache."""
     cache = str(cache_folder())
-    if jax.default_backend() != "cpu" or jax.config.values["jax_compilation_cache_dir"] != cache:
+    if jax.default_backend() != "cpu" or jax_setting("jax_compilation_cache_dir") != cache:
         return None
     folder = Path(cache) / "programs"
     try:

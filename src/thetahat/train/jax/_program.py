@@ -23,7 +23,7 @@ import numpy as np
 
 from thetahat import models
 from thetahat.core import ConfigError, Mode, Task
-from thetahat.data import LaterRows, Transform, content_hash
+from thetahat.data import LaterRows, Transform, content_hash, jax_setting
 from thetahat.train._classify import scores_of
 from thetahat.train._program import Build, CohortStatus, Hyper, WithData
 from thetahat.train._tables import has_tables, is_fixed, table_columns, whole_columns, with_verdicts
@@ -67,7 +67,7 @@ class CohortProgram:
         self._host: Any = None
         self._chunk: Any = None
         self._beginning = Beginning(staged, size)
-        self._finals: dict[tuple[str, ...], Any] = {}
+        self._finals: dict[Any, Any] = {}
         self._sources: list[ModelSource] = []
         self._lowered: Any = None
         self._columns: list[str] = []
@@ -171,9 +171,8 @@ class CohortProgram:
                 self._orders.seed = seeds
             if self._ordered:
                 self._timed(lambda: self._orders.begin(self.task.epochs))
-            self._given = tuple(
-                leaf if isinstance(leaf, ON_DISK) else jax.device_put(leaf) for leaf in self._given
-            )
+            put = iter(jax.device_put([a for a in self._given if not isinstance(a, ON_DISK)]))
+            self._given = tuple(a if isinstance(a, ON_DISK) else next(put) for a in self._given)
             state, self._made = self._timed(
                 lambda: self._beginning.draw(dict(self.hyper.own), self._shared)
             )
@@ -272,9 +271,9 @@ class CohortProgram:
     def tables(self, state: TrainState) -> list[dict[str, dict[str, np.ndarray]]]:
         """The tables of every member, evaluated together at the best state."""
         with precision(self.dtype):
-            if "tables" not in self._finals:
-                self._finals["tables"] = self._tabulate()
-            run, fixed = self._finals["tables"]
+            if ("tables",) not in self._finals:
+                self._finals[("tables",)] = self._tabulate()
+            run, fixed = self._finals[("tables",)]
             out = self._timed(lambda: jax.device_get(run(*self._fixed, best_params(state))))
         return [
             with_verdicts(
@@ -381,8 +380,8 @@ class CohortProgram:
         """The provenance of every member at the first state."""
         device, known = jax.devices()[0], dict[tuple[int, ...], str]()
         shared = {
-            "prng_impl": str(jax.config.values["jax_default_prng_impl"]),
-            "threefry_partitionable": bool(jax.config.values["jax_threefry_partitionable"]),
+            "prng_impl": str(jax_setting("jax_default_prng_impl")),
+            "threefry_partitionable": bool(jax_setting("jax_threefry_partitionable")),
             "dtype": self.dtype,
             "device": f"{device.platform}: {device.device_kind}",
             "n_devices": jax.device_count(),

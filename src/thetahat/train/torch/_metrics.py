@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from thetahat import risk
 from thetahat.core import Metric, ShapeError, Task
@@ -164,7 +165,7 @@ def hypothesis_of_arrays(module: Any, device: Any) -> Callable[[Any], Any]:
         return np.stack([h(row).cpu().numpy() for row in rows]) if rows.ndim > 1 else _array(h(x))
 
     def one(x: Any) -> Any:
-        if not isinstance(x, jax.core.Tracer):
+        if not isinstance(x, Tracer):
             return h(x)
         out = h(np.zeros(x.shape, x.dtype))
         like = jax.ShapeDtypeStruct(

@@ -4,6 +4,7 @@ import { command, fill, flag, h, panel, patch, runLink, status, sweepLink, toggl
 import { BOOKS, curveChart, families, legend, spansDecades } from "./curves.js";
 import { ago, brief, finite, flat, local, short, span } from "./format.js";
 import { CUT, FAILED } from "./model.js";
+import { keptPanels } from "./tables.js";
 
 const MOST_CHARTS = 24;
 const MOST_POINTS = 8000;
@@ -24,6 +25,7 @@ class RunPage {
     this.log = view.get("log");
     this.head = h("div");
     this.curves = h("div.grid");
+    this.kept = h("div.grid", { style: { marginTop: "12px" } });
     this.rest = h("div.grid", { style: { marginTop: "12px" } });
   }
 
@@ -32,8 +34,17 @@ class RunPage {
     const [run, records] = await Promise.all([get(path), get(`${path}/records`)]);
     this.run = run;
     this.take(records, true);
-    fill(this.main, this.head, this.tools(), this.curves, this.rest);
+    fill(this.main, this.head, this.tools(), this.curves, this.kept, this.rest);
     this.draw();
+    this.loadKept();
+  }
+
+  // What the run has left: tables and files; drawn again only if there are others.
+  async loadKept() {
+    const { key, panels } = await keptPanels(this.id);
+    if (key === this.keptKey) return;
+    this.keptKey = key;
+    fill(this.kept, panels);
   }
 
   take(answer, anew = false) {
@@ -161,6 +172,7 @@ class RunPage {
     const many = (this.columns[this.axis] || []).length > MOST_POINTS;
     if (anew || many) this.take(await get(`${path}/records`), true);
     this.draw();
+    this.loadKept();
   }
 }
 

@@ -8,6 +8,7 @@ import { contourChart, reach, sliceChart, timeChart } from "./overview.js";
 import { axesOf, parallelChart } from "./parallel.js";
 import { ParetoPanel } from "./pareto.js";
 import { RowsTable, rowsNote } from "./rows.js";
+import { tablesPanel } from "./tables.js";
 import { columnsOf, FEW, flagsOf, makeTable, settingsTable, tableHeight, tableLibrary, title } from "./table.js";
 
 export async function show(main, id, { crumbs }) {
@@ -98,6 +99,17 @@ class SweepPage {
     this.buildPanels();
     this.refilter(false);
     if (this.over.length) this.loadGroups();
+    this.loadTables();
+  }
+
+  // The tables that runs left behind; a sweep without any has no panel.
+  async loadTables() {
+    const { id, name } = this.model.sweep;
+    let root = null;
+    try { root = await tablesPanel(id); } catch (error) { root = h("p.warning.bad", {}, `The tables of ${name}: ${error.message}`); }
+    if (!root) return;
+    this.tablesBox.replaceWith(root);
+    this.tablesBox = root;
   }
 
   drawEmpty() {
@@ -214,8 +226,9 @@ class SweepPage {
     this.contourPanel.say(`Each dot is a run, coloured by ${model.standing?.replicated ? "its setting's rank" : "its rank"}. The ground is a local mean of ranks, blank where no run is near.`);
     this.tablePanel = this.buildTable();
     this.groupPanel = this.buildGroups();
+    this.tablesBox ||= h("div", { hidden: true });
     this.pareto = model.front ? new ParetoPanel(this) : null;
-    fill(this.body, h("div.grid", {}, this.pareto?.root, this.timePanel.root, this.effectPanel.root, model.varying.length > 0 && this.parallelPanel.root,
+    fill(this.body, h("div.grid", {}, this.pareto?.root, this.timePanel.root, this.effectPanel.root, this.tablesBox, model.varying.length > 0 && this.parallelPanel.root,
       model.varying.length > 0 && this.slicePanel.root, model.varying.length > 0 && this.contourPanel.root, this.tablePanel.root, this.groupPanel.root, this.filePanel()));
   }
 
@@ -433,14 +446,14 @@ class SweepPage {
   async loadGroups() {
     if (!this.over.length) { fill(this.groupBody, h("div.empty", {}, "Nothing is averaged out.")); return; }
     const words = this.over.map((o) => `over=${encodeURIComponent(o)}`).join("&");
-    const { n, groups, shared_order: shared } = await get(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/groups?${words}&metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
+    const { n, groups, shared_order: shared, same } = await get(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/groups?${words}&metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
     this.bands ||= chart("short", "Settings by their median, with quantile bands");
     this.bands.set(() => bandsOption(groups, this));
     const box = h("div");
     settingsTable(box, groups, this, n);
     fill(this.groupBody, this.bands.element, box);
     this.bands.draw();
-    this.groupSay(`${many(n, "setting")}, ordered by median. Thin lines: 10 % to 90 %, thick: 25 % to 75 %, of fewer than ${FEW} runs from the least to the greatest; over runs that ended well. Those that failed or did not finish are counted beside them.${shared ? " Seeds share the order of batches, so the bands are too narrow." : ""}`);
+    this.groupSay(`${many(n, "setting")}, ordered by median. Thin lines: 10 % to 90 %, thick: 25 % to 75 %, of fewer than ${FEW} runs from the least to the greatest; over runs that ended well. Those that failed or did not finish are counted beside them.${same ? " All runs of a setting gave identical numbers: what is averaged out changes nothing." : shared ? " Seeds share the order of batches, so the bands are too narrow." : ""}`);
   }
 
   async export(format) {
@@ -513,7 +526,7 @@ class SweepPage {
     if (!this.drawn || had.metrics !== this.model.metrics.length || had.varying !== this.model.varying.length) { if (this.drawn) await this.reread(); else this.build(); return; }
     this.refilter(false);
     const now = performance.now();
-    if (!this.effectsAt || now - this.effectsAt > 5000) { this.effectsAt = now; this.loadEffects(); if (this.over.length) this.loadGroups(); }
+    if (!this.effectsAt || now - this.effectsAt > 5000) { this.effectsAt = now; this.loadEffects(); if (this.over.length) this.loadGroups(); if (this.tablesBox?.hidden) this.loadTables(); }
   }
 }
 

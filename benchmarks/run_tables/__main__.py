@@ -1,0 +1,184 @@
+"""How long until the tables of many runs are a frame, bands, and a drawn page?
+
+    frame      sweep.table("policy"), one line for each run and row
+    pandas     its grouped quantiles, by frame.quantiles(by="k")
+    bands      what the page and `thetahat table` compute, without pandas; compared to 1e-12
+    page       from the address to the drawn bands, in headless Chromium
+
+100 runs of 1,000 rows and 5 columns, and 10,000 runs of 1,000 rows and 3 columns. Medians of three;
+a busy machine shows in seconds, hardly in CPU seconds.
+
+    python -m benchmarks.run_tables [--smoke] [--write] [--chromium PATH]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import thetahat as th
+from benchmarks import machine
+from thetahat.analysis import table_bands
+from thetahat.core import Status
+from thetahat.core.packed_table import pack_table
+from thetahat.store import NewRun, NewSweep, create_sweep, find_sweep, open_store
+from thetahat.web._kept import table_view
+
+TEXT = "program: a.py\nmethod: grid\nparameters: {seed: {min: 0, max: 100000}}\n"
+ROWS, REPEATS = 1000, 3
+SIZES = {"100 x 1,000 x 5": (100, 5), "10,000 x 1,000 x 3": (10_000, 3)}
+Q = (0.05, 0.5, 0.95)
+
+
+def fill(folder: Path, runs: int, columns: int) -> float:
+    """Make a sweep of so many seeds, each with a table; return the CPU seconds."""
+    rng, k = np.random.default_rng(0), np.linspace(0, 1, ROWS)
+    began = time.process_time()
+    with open_store(folder) as store:
+        sweep = create_sweep(store, NewSweep(TEXT, "big"))
+        for start in range(0, runs, 1000):
+            with store.batch() as writer:
+                for seed in range(start, min(runs, start + 1000)):
+                    run, _ = writer.create_run(NewRun({"seed": seed}, sweep_id=sweep.id))
+                    own = {
+                        f"c{i}": np.sqrt(k) + rng.standard_normal(ROWS) for i in range(columns - 1)
+                    }
+                    writer.keep_table(run, "policy", pack_table("policy", {"k": k, **own}))
+                    writer.finish_run(run, status=Status.FINISHED, metrics={"loss": 1.0})
+    return time.process_time() - began
+
+
+def timed(way: Callable[[], Any]) -> tuple[float, float]:
+    """Median seconds and CPU seconds."""
+    found = []
+    for _ in range(REPEATS):
+        began, cpu = time.perf_counter(), time.process_time()
+        way()
+        found.append((time.perf_counter() - began, time.process_time() - cpu))
+    return tuple(statistics.median(one) for one in zip(*found, strict=True))  # pyright: ignore
+
+
+def drawn(folder: Path, chromium: str) -> float:
+    """Seconds from the address of the sweep to its drawn bands: the median of three servers."""
+    from playwright.sync_api import sync_playwright
+
+    serve = "import sys; from thetahat.cli import run; sys.exit(run(sys.argv[1:]))"
+    words = [sys.executable, "-c", serve, "ui", "--store", str(folder), "--no-browser", "--port=0"]
+    found = []
+    with open_store(folder, create=False) as store:
+        sweep = find_sweep(store, "last").id
+    for _ in range(REPEATS):
+        server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            url = next(word for word in server.stdout.readline().split() if word.startswith("http"))
+            with sync_playwright() as play:
+                browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+                page = browser.new_page(viewport={"width": 1280, "height": 1000})
+                page.goto(url, wait_until="load")
+                page.wait_for_selector("a[href^='/sweep/']")
+                began = time.perf_counter()
+                page.goto(f"{url.split('?')[0].rstrip('/')}/sweep/{sweep}")
+                page.wait_for_selector("section[aria-label=Tables] canvas", state="attached")
+                found.append(time.perf_counter() - began)
+                browser.close()
+        finally:
+            server.terminate()
+            server.wait()
+    return statistics.median(found)
+
+
+def measure(runs: int, columns: int, chromium: str) -> dict[str, Any]:
+    """Fill a store, and time each way of reading it."""
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder)
+        written = fill(where, runs, columns)
+        sweep = th.open_sweep("last", where)
+        frame = sweep.table("policy")
+        with open_store(where, create=False) as store:
+            row = find_sweep(store, "last")
+            [bands] = table_bands(store, row, "policy", ["k"], Q)
+            expected = frame.groupby("k")[["c0", "c1"]].quantile(list(Q)).unstack()
+            worst = max(
+                np.abs(bands.columns[c].T - expected[c].to_numpy()).max() for c in ("c0", "c1")
+            )
+            asked = {"x": "k", "y": "c0", "exact": "", "which": (0,)}
+            edges = iter(np.linspace(0.01, 0.2, 2 * REPEATS))  # never from the cache
+
+            def view() -> str:
+                low = float(next(edges))
+                return table_view(store, row, "policy", **asked, q=(low, 1 - low))
+
+            found = {
+                "frame": timed(lambda: sweep.table("policy")),
+                "pandas": timed(lambda: frame.quantiles(by="k", q=Q)),
+                "bands of all columns": timed(lambda: table_bands(store, row, "policy", ["k"], Q)),
+                "view of the page": timed(view),
+            }
+        if chromium:
+            found["page"] = (drawn(where, chromium), float("nan"))
+        return {
+            "seconds": found,
+            "written_cpu_s": written,
+            "megabytes": os.path.getsize(where / "store.db") / 1e6,
+            "largest_difference": float(worst),
+        }
+
+
+def markdown(found: dict[str, Any], facts: dict[str, Any]) -> str:
+    """The table of the results."""
+    lines = [
+        "# Tables of many runs",
+        "",
+        f"{facts['date']}, commit {facts['commit']}, {facts['machine']['cpu']}, load"
+        f" {facts['machine']['load']}. `{facts['command']}`",
+        "",
+        "| runs x rows x columns | what | seconds | CPU seconds |",
+        "|---|---|---|---|",
+    ]
+    for size, one in found.items():
+        for what, (wall, cpu) in one["seconds"].items():
+            spent = "" if cpu != cpu else f"{cpu:.2f}"
+            lines.append(f"| {size} | {what} | {wall:.2f} | {spent} |")
+        lines.append(f"| {size} | written | | {one['written_cpu_s']:.2f} |")
+    lines += [""]
+    lines += [
+        f"{size}: {one['megabytes']:.0f} MB; largest difference to pandas"
+        f" {one['largest_difference']:.1e}."
+        for size, one in found.items()
+    ]
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    """Measure, print, and write if asked."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run_tables", description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="20 and 100 runs, no browser")
+    parser.add_argument("--write", action="store_true", help="benchmarks/results/run-tables-DATE.*")
+    parser.add_argument("--chromium", default="/usr/bin/chromium", help="'' for no browser")
+    args = parser.parse_args()
+    sizes = {"20 x 1,000 x 5": (20, 5), "100 x 1,000 x 3": (100, 3)} if args.smoke else SIZES
+    chromium = "" if args.smoke else args.chromium
+    found = {name: measure(*size, chromium) for name, size in sizes.items()}
+    facts = machine.facts(["numpy", "pandas", "pyarrow"])
+    text = markdown(found, facts)
+    print(text)
+    if args.write:
+        stem = machine.RESULTS / f"run-tables-{facts['date'][:10]}"
+        stem.with_suffix(".md").write_text(text, encoding="utf-8")
+        stem.with_suffix(".json").write_text(json.dumps({**facts, "found": found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
