@@ -3,11 +3,6 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
-# uv unpacks packages in a quarter of pip's time. It reads of pip's settings only what is given here;
-# where that is not enough, pip installs.
-UV     := $(if $(PIP_INDEX_URL),UV_DEFAULT_INDEX="$(PIP_INDEX_URL)") \
-          $(if $(PIP_FIND_LINKS),UV_FIND_LINKS="$(PIP_FIND_LINKS)") \
-          $(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt
 # One thread per process: tests run in parallel, and default threads fight each other.
 PINNED := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
           XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -83,16 +78,16 @@ clean:
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) pip uv
+	$(PIP) pip
 	mkdir -p $(STAMPS)
 
 $(STAMPS)/demo: $(BIN)/python pyproject.toml constraints.txt
-	$(UV) -e '.[demo]' || $(PIP) -e '.[demo]'
+	$(PIP) -e '.[demo]'
 	touch $@
 
 # Python compiles the modules that are imported, which are few of all.
 $(STAMPS)/test: $(BIN)/python pyproject.toml constraints.txt
-	$(UV) -e '.[test]' || $(PIP) --no-compile -e '.[test]'
+	$(PIP) --no-compile -e '.[test]'
 	touch $@
 
 # Else each process that runs tests would compile the modules that they import, at the same time.
@@ -109,9 +104,9 @@ $(STAMPS)/chromium: $(BIN)/python
 	touch $@
 
 $(STAMPS)/lint: $(STAMPS)/test
-	$(UV) -e '.[lint]' || $(PIP) --no-compile -e '.[lint]'
+	$(PIP) --no-compile -e '.[lint]'
 	touch $@
 
 $(STAMPS)/bench: $(STAMPS)/test
-	$(UV) -e '.[bench]' || $(PIP) -e '.[bench]'
+	$(PIP) -e '.[bench]'
 	touch $@

@@ -63,6 +63,7 @@ ROOMS = {
     "risk": "thetahat.risk",
     "quadrature": "thetahat.quadrature",
     "metrics": "thetahat.risk.metrics",
+    "accept": "thetahat.risk.accept",
     "optim": "thetahat.optim",
     "train": "thetahat.train",
     "causal": "thetahat.causal",

@@ -57,6 +57,7 @@ from thetahat.notebook import (
     run_sweep as run_sweep,
 )
 from thetahat.risk import (
+    accept as accept,
     huber as huber,
     metrics as metrics,
     pinball as pinball,

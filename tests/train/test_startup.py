@@ -127,3 +127,21 @@ def test_nobody_waits_for_ever_for_another_process(tmp_path: Path, monkeypatch) 
         jax.config.update("jax_compilation_cache_dir", before)
     assert len(asked) == 1
     assert {Path(name).parent for name in asked} == {tmp_path}
+
+
+def test_a_second_process_runs_a_program_that_calls_lapack(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np, thetahat as th\n"
+        "x = np.linspace(-1, 1, 9)[:, None]\n"
+        "lm = th.optim.levenberg_marquardt()\n"
+        "task = th.Task(th.models.Linear(1), th.Data((x, 2 * x[:, 0])), optimizer=lm, epochs=3)\n"
+        "fit = th.fit(task)\n"
+        "print(fit.traces, fit.risk['train'])"
+    )
+    environment = {**os.environ, "THETAHAT_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", code]
+    first, second = (
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    assert first.split() == ["1", second.split()[1]] and second.split()[0] == "0"

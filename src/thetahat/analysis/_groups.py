@@ -92,7 +92,7 @@ class Group:
     runs: int
     """All of them, failed ones included."""
     failed: int
-    """Those that failed or diverged."""
+    """Those that failed, diverged or were rejected."""
     unfinished: int
     """Those that are not over, were cancelled or interrupted, or did not move."""
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

@@ -153,7 +153,7 @@ def exit_code(results: Sequence[Result]) -> int:
     statuses = {result.status for result in results}
     if Status.INTERRUPTED in statuses:
         return 130
-    return int(bool(statuses & {Status.DIVERGED, Status.UNMOVED, Status.FAILED}))
+    return int(any(status.failed or status is Status.UNMOVED for status in statuses))
 
 
 def file_hash(path: Path) -> str:

@@ -26,6 +26,7 @@ class Status(StrEnum):
     STOPPED = "stopped"
     DIVERGED = "diverged"
     UNMOVED = "unmoved"
+    REJECTED = "rejected"
     INTERRUPTED = "interrupted"
     CANCELLED = "cancelled"
     FAILED = "failed"
@@ -38,11 +39,11 @@ class Status(StrEnum):
     well: bool
     """Whether the run ended as it was meant to: only such a run's numbers count."""
     failed: bool
-    """Whether the run failed or diverged."""
+    """Whether the run failed, diverged, or was rejected by a check of its solution."""
 
     def __init__(self, word: str) -> None:
         self.well = word in ("finished", "stopped")
-        self.failed = word in ("failed", "diverged")
+        self.failed = word in ("failed", "diverged", "rejected")
 
     @property
     def unfinished(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
+from thetahat.core.acceptance import ACCEPT, checked_accept
 from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card
 from thetahat.core.choices import LOSSES
@@ -46,7 +47,8 @@ class Task:
         model: a hypothesis class: a Flax NNX or Equinox module, a PyTorch module (or a function or
             class that makes one), an ``(init, apply)`` pair, or one of ``th.models``.
         data: ``th.Data``, or the training observations alone.
-        residual: ``residual(h, z) -> scalar`` per observation ``z``; default ``h(x) - y``.
+        residual: ``residual(h, z) -> scalar`` per observation ``z``; default ``h(x) - y``. Or one
+            for each block of data, by name: ``th.Data({"euler": points, "initial": t0})``.
         loss: a name of ``th.risk.LOSSES``, such as "squared" or "logistic", or a function of one
             residual.
         penalty: ``penalty(params) -> scalar``, added to the training objective, not to the risk.
@@ -66,12 +68,16 @@ class Task:
         backend: what trains a PyTorch module: "jax", "torch", or "auto" for either.
         tables: name to ``f(h)``, which returns columns of equal length by name; evaluated once, at
             the best state, such as a policy on a grid.
+        accept: checks of the solution, such as ``th.accept.residual(points, below=1e-3)``, or
+            functions ``f(h) -> bool``; evaluated once, at the best state. A run that fails one is
+            ``rejected``.
+        weights: of the risks of blocks of data, by name; 1 by default.
     Raises:  ConfigError: a field outside its range.
     """
 
     model: Any
     data: Any
-    residual: Callable[..., Any] | None = None
+    residual: Callable[..., Any] | Mapping[str, Callable[..., Any]] | None = None
     loss: str | Callable[..., Any] = "squared"
     penalty: Callable[[Any], Any] | None = None
     metrics: Any = field(default_factory=dict)
@@ -86,6 +92,8 @@ class Task:
     start: Any = None
     backend: str = "auto"
     tables: Mapping[str, Callable[[Any], Mapping[str, Any]]] = field(default_factory=dict)
+    accept: Sequence[Any] | Any = ()
+    weights: Mapping[str, Any] = field(default_factory=dict)
     diagnostics: InitVar[Any] = None
     """Old name of ``metrics``; refused."""
 
@@ -120,6 +128,8 @@ class Task:
         check_choice("backend", self.backend, BACKENDS)
         object.__setattr__(self, "start", as_start(self.start))
         object.__setattr__(self, "tables", _checked_tables(self.tables))
+        object.__setattr__(self, "accept", checked_accept(self.accept))
+        _check_blocks(self.residual, self.weights)
         metrics = read_metrics(self.metrics)
         object.__setattr__(self, "metrics", metrics)
         _check_best_by(self.best_by, metrics)
@@ -132,11 +142,12 @@ class Task:
         facts = {
             "model": _word(self.model),
             "data": _sizes(self.data),
-            "residual": "h(x) - y" if self.residual is None else _word(self.residual),
+            "residual": _residual_word(self.residual),
             "loss": _word(self.loss),
             "penalty": _word(self.penalty),
             "metrics": ", ".join(self.metrics),
             "tables": ", ".join(self.tables),
+            "accept": ", ".join(map(_word, self.accept)),
             "optimizer": _word(self.optimizer),
             "epochs": self.epochs,
             "batch": batch,
@@ -188,7 +199,24 @@ def _checked_tables(given: Any) -> dict[str, Callable[[Any], Mapping[str, Any]]]
             f"tables={given!r:.80} does not map names to functions; give {{'policy': f}}, where"
             " f(h) returns columns by name"
         )
+    if ACCEPT in tables:
+        raise ConfigError(
+            f"tables={{{ACCEPT!r}: ...}}: the checks of accept= have this name; give another one"
+        )
     return {checked_name("Task(tables=)", name): f for name, f in tables.items()}
+
+
+def _check_blocks(residual: Any, weights: Any) -> None:
+    """Refuse residuals by block that are no functions, and weights that are not by block."""
+    if isinstance(residual, Mapping) and not (residual and all(map(callable, residual.values()))):
+        raise ConfigError(
+            f"residual={residual!r:.80} does not map blocks to functions; give {{'euler': f}},"
+            " where f(h, z) is the residual at one point of the block"
+        )
+    if not isinstance(weights, Mapping):
+        raise ConfigError(
+            f"weights={weights!r:.80} does not map blocks to numbers; give {{'initial': 100.0}}"
+        )
 
 
 def _word(value: Any) -> str:
@@ -201,6 +229,12 @@ def _word(value: Any) -> str:
     if name.startswith("GradientTransformation"):  # optax does not keep their names
         return "an optax transformation"
     return name.replace("<locals>.", "")
+
+
+def _residual_word(residual: Any) -> str:
+    if isinstance(residual, Mapping):
+        return "; ".join(f"{name}: {_word(f)}" for name, f in residual.items())
+    return "h(x) - y" if residual is None else _word(residual)
 
 
 def _sizes(data: Any) -> str:

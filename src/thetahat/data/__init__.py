@@ -17,6 +17,7 @@ from thetahat.data._columns import named_row as named_row
 from thetahat.data._containers import (
     Data as Data,
     Observations as Observations,
+    check_one_length as check_one_length,
     is_concrete as is_concrete,
     n_observations as n_observations,
     weights_of as weights_of,
@@ -78,6 +79,7 @@ __all__ = [
     "cache_folder",
     "cells_of",
     "check_levels",
+    "check_one_length",
     "check_order",
     "check_same_classes",
     "content_hash",

@@ -133,8 +133,8 @@ class Data:
                 )
             part = as_part(part)
             object.__setattr__(self, name, part)
-            if part is not None:
-                check_part(name, part)
+            for where, block in _blocks(name, part):
+                check_part(where, block)
         if self.train is None:
             raise DataError("train is None; Data needs a training part")
         for name in ("val", "test"):
@@ -286,6 +286,38 @@ def leaves_by_name(name: str, part: Any) -> dict[str, Any]:
     if type(part) in (tuple, list) and len(part) == 2:
         return dict(zip(("x", "y"), part, strict=True))
     return {path.rpartition(".")[2]: leaf for path, leaf in _named_leaves(name, part)}
+
+
+def _blocks(name: str, part: Any) -> list[tuple[str, Any]]:
+    """The blocks of a part: entries of a dict that have N of their own; else the whole part."""
+    if part is None:
+        return []
+    if isinstance(part, Mapping) and len(_lengths(part)) > 1:
+        found = {key: _lengths(block) for key, block in part.items()}
+        if all(len(lengths) == 1 for lengths in found.values()):
+            return [(f"{name}[{key!r}]", block) for key, block in part.items()]
+    return [(name, part)]
+
+
+def _lengths(part: Any) -> set[int]:
+    """The different N of the arrays of a part; of what is no array there is none."""
+    shapes = [getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(part)]
+    return {int(shape[0]) for shape in shapes if len(shape)}
+
+
+def check_one_length(data: Any) -> None:
+    """Refuse data in blocks, for estimations that know no blocks.
+
+    Raises:  DataError: arrays of a part have different N.
+    """
+    for name in PARTS:
+        part = getattr(data, name, None)
+        if isinstance(part, Mapping) and len(_lengths(part)) > 1:
+            shapes = ", ".join(f"{path} {tuple(a.shape)}" for path, a in _named_leaves(name, part))
+            raise DataError(
+                f"leaves of {name} differ in their number of observations: {shapes}. For blocks of"
+                " data give Task(residual={name: f}) with the same names"
+            )
 
 
 def check_part(name: str, part: Any) -> None:

@@ -24,6 +24,7 @@ STATUS_STYLES = {
     "unmoved": "yellow",
     "cancelled": "yellow",
     "diverged": "red",
+    "rejected": "red",
     "failed": "red",
 }
 _CODES = {

@@ -20,6 +20,7 @@ from thetahat.analysis import (
     group_runs,
     read_study,
 )
+from thetahat.core.acceptance import accepted_words
 from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card, grid
 from thetahat.core.errors import ConfigError, Interrupted, MissingExtra, notify
@@ -497,7 +498,8 @@ class Sweep:
             said = f"best {short(best.median)}{n} at {best.name}"
         ends = self._study.ends
         lost = "".join(f", {ends[how]} {how}" for how in ("failed", "unfinished") if ends[how])
-        runs = f"{len(self.runs)} runs{lost}"
+        checked = accepted_words(self.runs)
+        runs = f"{len(self.runs)} runs{lost}{f', {checked}' if checked else ''}"
         return f"Sweep({self.id!r}, {self.name!r}: {runs}; {self.metric}: {said})"
 
     def _repr_html_(self) -> str:
@@ -514,6 +516,7 @@ class Sweep:
             says = "from, to: 10 to 90 % quantiles; of fewer than 5 runs, least to greatest"
             more = "; ".join(filter(None, [more, says]))
         about = f"{study.file.method} sweep {self.id}, {study.sweep.state}".strip()
+        about = ", ".join(filter(None, [about, accepted_words(self.runs)]))
         wrong = ["contaminated: it chose by the test set"] if study.contaminated else []
         columns = [list(column) for column in zip(*rows, strict=True)]
         cells = zip(*map(column_cells, columns), strict=True)

@@ -17,6 +17,7 @@ from thetahat.analysis import (
     quantile_name,
     read_study,
 )
+from thetahat.core.acceptance import accepted_words
 from thetahat.core.run import Status
 from thetahat.format._numbers import short, word
 from thetahat.format._table import Column
@@ -35,7 +36,8 @@ _LONGEST = 160
 _ANY = "any"
 """In place of a share above 100 %, which chance may reach if nothing matters."""
 _ORDER = (
-    *(Status.FINISHED, Status.STOPPED, Status.UNMOVED, Status.DIVERGED, Status.FAILED),
+    *(Status.FINISHED, Status.STOPPED, Status.UNMOVED, Status.DIVERGED),
+    *(Status.REJECTED, Status.FAILED),
     *(Status.INTERRUPTED, Status.CANCELLED, Status.RUNNING, Status.QUEUED),
 )
 
@@ -317,6 +319,8 @@ def _warnings(study: Study, known: Origins, *, directed: bool) -> list[str]:
             "One seed a setting: differences between settings may be luck. Run the best ones with"
             " more seeds before believing them."
         )
+    if (said := accepted_words(study.runs)) and not study.rule.on:
+        lines.append(f"{said} by the checks of their solutions; other numbers do not count.")
     cut = study.ends["unfinished"] - open_runs
     if cut and not study.rule.hides_count(cut):
         lines.append(

@@ -1,6 +1,7 @@
 """Losses, residuals, metrics, penalties, and means over observations."""
 
-from thetahat.risk import metrics as metrics
+from thetahat.risk import accept as accept, metrics as metrics
+from thetahat.risk._blocks import BlockResidual as BlockResidual, plain_task as plain_task
 from thetahat.risk._losses import (
     LOSSES as LOSSES,
     PREDICTION as PREDICTION,
@@ -40,6 +41,7 @@ from thetahat.risk._residuals import (
     number_of as number_of,
     per_observation as per_observation,
     residual_vector as residual_vector,
+    signed_residual as signed_residual,
 )
 
 __all__ = [
@@ -48,11 +50,13 @@ __all__ = [
     "LOSSES",
     "PREDICTION",
     "RESIDUAL",
+    "BlockResidual",
     "Loss",
     "Need",
     "NotFinite",
     "Ridge",
     "absolute",
+    "accept",
     "check_targets",
     "cross_entropy",
     "fischer_burmeister",
@@ -67,10 +71,12 @@ __all__ = [
     "part_function",
     "per_observation",
     "pinball",
+    "plain_task",
     "prediction_and_target",
     "residual_vector",
     "resolve_loss",
     "ridge",
+    "signed_residual",
     "squared",
     "weighted_mean",
     "weighted_sum",

@@ -58,7 +58,7 @@ def per_observation(
     _check_arity(residual)
     if loss.of == PREDICTION:
         return _of_prediction(residual, loss)
-    signed = _signed(residual)
+    signed = signed_residual(residual)
 
     def f(h: Any, z: Any) -> jax.Array:
         r = signed(h, z)
@@ -83,8 +83,7 @@ def residual_vector(residual: Residual | None) -> Callable[[Any, Any], Float[Arr
 
     Raises:  ConfigError, ShapeError: as ``per_observation``.
     """
-    _check_arity(residual)
-    signed = _signed(residual)
+    signed = signed_residual(residual)
 
     def f(h: Any, z: Any) -> jax.Array:
         r = jnp.ravel(signed(h, z))
@@ -93,8 +92,12 @@ def residual_vector(residual: Residual | None) -> Callable[[Any, Any], Float[Arr
     return f
 
 
-def _signed(residual: Residual | None) -> Residual:
-    """Return the residual with a check of its shape."""
+def signed_residual(residual: Residual | None) -> Residual:
+    """Return the residual at one observation, ``f(h, z) -> () or (k,)``; None is ``h(x) - y``.
+
+    Raises:  ConfigError, ShapeError: as ``per_observation``.
+    """
+    _check_arity(residual)
 
     def default(h: Any, z: Any) -> jax.Array:
         x, y = inputs_and_target(z)

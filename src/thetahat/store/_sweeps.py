@@ -8,7 +8,9 @@ from typing import Any
 
 from sqlalchemy import func, select, update
 
+from thetahat.core.acceptance import ACCEPTED
 from thetahat.core.json import from_json, to_json
+from thetahat.core.run import Status
 from thetahat.core.sweep_file import file_json, read_file_json, read_plain
 from thetahat.store._dead_agents import dead_among, status_of
 from thetahat.store._rows import new_id, resolve, text, utc_now
@@ -186,6 +188,17 @@ def count_runs(store: Store, sweep_id: str) -> dict[str, int]:
         status = status_of(dead_among(connection, store.folder))
         query = select(status, func.count()).where(runs.c.sweep_id == sweep_id).group_by(status)
         return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def count_accepted(store: Store, sweep_id: str) -> int:
+    """Count the runs of a sweep whose solutions passed their checks."""
+    query = select(func.count()).where(
+        (runs.c.sweep_id == sweep_id)
+        & runs.c.status.in_([str(status) for status in Status if status.well])
+        & runs.c.reason.endswith(ACCEPTED)
+    )
+    with store.reading() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from thetahat.train._fit import checked_trackers, fit_many
 from thetahat.train._options import Progress
 from thetahat.train._result import History, Result
 from thetahat.train._risk_unit import RiskUnit, risk_unit
-from thetahat.train._session import TrackerGroup, ended
+from thetahat.train._session import TrackerGroup, ended, judged
 from thetahat.train.jax import average, evaluated, metrics, rotated, tables
 
 MEMBER = "member"
@@ -175,6 +175,7 @@ def bag(results: Sequence[Result]) -> Bag:
         best_epoch=int(np.median([results[k].best_epoch for k in kept])),
         fitted=fitted,
     )
+    base = judged(base, bool(first.task.accept))
     return _made(base, results, outside)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from thetahat.core import MissingExtra, Mode, Task, read_signature
 from thetahat.core.task import BACKENDS
+from thetahat.risk import plain_task
 
 STOPPED, RUNNING, DIVERGED, UNMOVED, FIRST_RULE = -1, 0, 1, 2, 3
 """Outcome codes of a member; STOPPED by the host; ``FIRST_RULE + k`` is the k-th stopping rule."""
@@ -40,7 +41,7 @@ class GivenTask:
     def __call__(self, values: Mapping[str, Any]) -> Task:
         """Give the Task."""
         del values
-        return self.given
+        return plain_task(self.given)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class BoundExperiment:
         torch = sys.modules.get("torch")
         # What it draws from PyTorch's generator is the same in every call.
         with nullcontext() if torch is None else torch.random.fork_rng(devices=[]):
-            return self.experiment(**arguments)
+            task = self.experiment(**arguments)
+        return plain_task(task) if isinstance(task, Task) else task
 
 
 def builder(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import ConfigError, MissingExtra, Status, Task
+from thetahat.core.acceptance import ACCEPT
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
 from thetahat.train._classify import ClassScores, scores_of
@@ -92,6 +93,12 @@ class Result(FittedFunction):
     """Every look at the test part, in order."""
     tables: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict, repr=False)
     """The Task's tables at this state, by name and column; of a diverged run there are none."""
+
+    @property
+    def accepted(self) -> bool | None:
+        """Whether the solution passed all checks of its Task; None where none were evaluated."""
+        table = self.tables.get(ACCEPT)
+        return None if table is None else bool(table["accepted"].all())
 
     @property
     def data(self) -> Any:

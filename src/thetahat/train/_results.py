@@ -11,6 +11,7 @@ from typing import Any, SupportsIndex, TypeVar, overload
 import numpy as np
 
 from thetahat.core import ConfigError, MissingExtra, ShapeError, Status, Task, notify
+from thetahat.core.acceptance import accepted_words
 from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card, grid
 from thetahat.core.errors import did_you_mean
@@ -207,8 +208,10 @@ class Results(list[AnyResult]):
         if not kept:
             raise ConfigError(f"none of the {len(self)} results ended well; look at .frame()")
         if len(kept) < len(self):
+            said = accepted_words(self)
             notify(
-                f"{len(self) - len(kept)} of {len(self)} results did not end well and are left out",
+                f"{len(self) - len(kept)} of {len(self)} results did not end well and are left out"
+                + (f" ({said})" if said else ""),
             )
         return kept
 
@@ -236,10 +239,13 @@ class Results(list[AnyResult]):
         shown = [n for n in varied if n not in ("epochs", "best_epoch")] or ["status"]
         table = [[row.get(n) for n in shown] for row in rows[:_SHOWN]]
         more = f", the first {_SHOWN} shown" if len(rows) > _SHOWN else ""
-        return card("Results", f"{len(self)}{more}", parts=[grid(shown, table)])
+        said = ", ".join(filter(None, [f"{len(self)}{more}", accepted_words(self)]))
+        return card("Results", said, parts=[grid(shown, table)])
 
     def __repr__(self) -> str:
-        return f"Results([{', '.join(map(repr, self[:3]))}{', ...' if len(self) > 3 else ''}])"
+        said = accepted_words(self)
+        shown = f"{', '.join(map(repr, self[:3]))}{', ...' if len(self) > 3 else ''}"
+        return f"Results([{shown}]{f', {said}' if said else ''})"
 
 
 @arguments_named

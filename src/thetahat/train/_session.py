@@ -24,6 +24,7 @@ from thetahat.core import (
     Tracker,
     notify,
 )
+from thetahat.core.acceptance import ACCEPT, ACCEPTED, failed_checks
 from thetahat.core.errors import why_failed
 from thetahat.core.metric import PARTS, RISKS, directions_of
 from thetahat.core.packed_table import pack_table
@@ -36,6 +37,7 @@ from thetahat.train._program import DIVERGED, FIRST_RULE, STOPPED, UNMOVED, Coho
 from thetahat.train._result import History, Result
 from thetahat.train._resume import ResumedFit
 from thetahat.train._stopping import sort_rules
+from thetahat.train._tables import has_tables
 
 
 def _readable(columns: tuple[str, ...]) -> tuple[str, ...]:
@@ -174,6 +176,8 @@ class Session:
             result = self._result(state, cut, now, numbers, records[k], k)
             if result.status is not Status.DIVERGED:
                 result = replace(result, tables=tables[k])
+            if k not in self.reasons:  # what a sweep cut short is no solution yet
+                result = judged(result, bool(self.program.task.accept))
             self.results[k] = result
             self._report(self.cohort.members[k], result)
         self._tell()
@@ -181,12 +185,13 @@ class Session:
     def _tables(self, state: Any) -> Sequence[Mapping[str, Any]]:
         """Evaluate the tables of the members; a table that fails costs the run nothing else."""
         none: list[dict[str, Any]] = [{} for _ in range(self.program.size)]
-        if not self.program.task.tables:
+        if not has_tables(self.program.task):
             return none
         try:
             return self.program.tables(state)
         except (*FAULTS, MemoryError, ArithmeticError) as error:
-            names = ", ".join(self.program.task.tables)
+            task = self.program.task
+            names = ", ".join([*task.tables, *([ACCEPT] if task.accept else [])])
             notify(
                 f"the tables ({names}) could not be evaluated: {type(error).__name__}: {error}."
                 " The run keeps its other numbers"
@@ -314,6 +319,22 @@ class Session:
             fitted=program.fitted(state, k, self.cohort.configs[k]),
             looks=["fit"] if "test" in risk and not lost else [],
         )
+
+
+def judged(result: Result, checks: bool) -> Result:
+    """Reject a Result that fails a check of its solution: it ended well otherwise.
+
+    Args:    checks: whether its Task has checks.
+    """
+    if not checks or not result.status.well:
+        return result
+    if ACCEPT not in result.tables:
+        why = "the checks of its solution could not be evaluated"
+    else:
+        why = failed_checks(result.tables[ACCEPT])
+    if why:
+        return replace(result, status=Status.REJECTED, reason=f"{why}; {result.reason}")
+    return replace(result, reason=result.reason + ACCEPTED)
 
 
 def ended(

@@ -8,18 +8,40 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import ConfigError, MissingExtra, ShapeError, Task
+from thetahat.core.acceptance import ACCEPT
 from thetahat.core.errors import did_you_mean
+from thetahat.risk.accept import Residuals, measured
 
 TableColumns = Mapping[str, Any]
 
 
-def table_columns(task: Task, h: Any) -> dict[str, dict[str, Any]]:
-    """Call the functions of ``tables=`` with a hypothesis; return their columns, checked.
+def has_tables(task: Task) -> bool:
+    """Whether a Task has tables or checks, which are evaluated as a table."""
+    return bool(task.tables or task.accept)
+
+
+def table_columns(task: Task, h: Any, residuals: Residuals) -> dict[str, dict[str, Any]]:
+    """Call the functions of ``tables=`` and ``accept=`` with a hypothesis; return columns, checked.
 
     Raises:  ConfigError: what one returns is no mapping, or its columns are of unequal lengths.
              ShapeError: a column is not a vector.
     """
-    return {name: _checked(name, function(h)) for name, function in task.tables.items()}
+    found = {name: _checked(name, function(h)) for name, function in task.tables.items()}
+    if task.accept:
+        found[ACCEPT] = measured(task.accept, h, residuals)
+    return found
+
+
+def with_verdicts(tables: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
+    """Add to the table of checks which of them hold."""
+    if ACCEPT in tables:
+        table = tables[ACCEPT]
+        kind = table["value"].dtype  # a bound that a path touches is rounded as the path is
+        low, high, below = (table[name].astype(kind) for name in ("low", "high", "below"))
+        value = table["value"]
+        holds = (low <= value) & (value <= high) & ((value < below) | np.isinf(below))
+        table["accepted"] = holds & np.isfinite(value)
+    return tables
 
 
 def is_fixed(column: Any) -> bool:

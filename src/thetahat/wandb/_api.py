@@ -43,6 +43,7 @@ _STATES = {
     Status.INTERRUPTED: "crashed",
     Status.CANCELLED: "killed",
     Status.FAILED: "failed",
+    Status.REJECTED: "failed",
 }
 _AGGREGATES = ("min", "max", "mean", "best", "last", "first")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _QUANTILES = (("10 %", 0.1), ("median", 0.5), ("90 %", 0.9))
 _WELL = (Status.FINISHED, Status.STOPPED)
-_FAILED = (Status.FAILED, Status.DIVERGED, Status.UNMOVED)
+_FAILED = (Status.FAILED, Status.DIVERGED, Status.REJECTED, Status.UNMOVED)
 
 
 def report(

@@ -63,6 +63,7 @@ def show_sweep(store: Store, sweep: SweepRow, format: str) -> int:
     counted = ", ".join(f"{n} {status}" for status, n in facts["counts"].items())
     told = {
         "runs": f"{facts['runs']}" + (f": {counted}" if counted else ""),
+        "accepted": _accepted(facts),
         "best": "" if facts["front"] else _best(facts),
         "front": _front_line(facts),
         "contaminated": "tuned on the test set" if sweep.contaminated else "",
@@ -100,6 +101,13 @@ def _retry(store: Store, sweep: SweepRow) -> str:
 def _failure(one: dict[str, Any]) -> str:
     such = ", such as" if one["differ"] else ""
     return f"! {one['n']} {one['status']}{such}: {word(one['why']) or 'no reason is known'}"
+
+
+def _accepted(facts: dict[str, Any]) -> str:
+    if facts["accepted"] is None:
+        return ""
+    over = sum(n for status, n in facts["counts"].items() if Status(status).over)
+    return f"{facts['accepted']:,} of {over:,} runs, by the checks of their solutions"
 
 
 def _best(facts: dict[str, Any]) -> str:
@@ -147,7 +155,7 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
         seeds_of,
         standings,
     )
-    from thetahat.store import count_runs, failure_reasons, leading_run, tried_runs
+    from thetahat.store import count_accepted, count_runs, failure_reasons, leading_run, tried_runs
 
     file = read_file(sweep.spec)
     sign = -1 if file.goal == "maximize" else 1
@@ -171,7 +179,7 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
     front = None
     if file.objectives:
         front = front_of(sweep, file, tried_runs(store, sweep.id)).listing()
-    counts = count_runs(store, sweep.id)
+    counts, accepted = count_runs(store, sweep.id), count_accepted(store, sweep.id)
     return {
         "id": sweep.id,
         "name": sweep.name,
@@ -182,6 +190,7 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
         "goal": file.goal,
         "runs": sum(counts.values()),
         "counts": dict(sorted(counts.items(), key=lambda one: -one[1])),
+        "accepted": accepted if accepted or counts.get(str(Status.REJECTED)) else None,
         "failures": join_reasons(failure_reasons(store, sweep.id)),
         "best": best,
         "front": front,

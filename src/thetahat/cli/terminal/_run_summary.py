@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from thetahat.train import Result
 
-_BAD = (Status.DIVERGED, Status.UNMOVED, Status.FAILED)
+_BAD = (Status.DIVERGED, Status.UNMOVED, Status.REJECTED, Status.FAILED)
 
 
 def print_run(result: Result, name: str, setting: FitSettings) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis import Group, all_same, flat_config
 from thetahat.cli.terminal._output import print_beside, print_table, read_screen
+from thetahat.core.acceptance import accepted_words
 from thetahat.format import Column, fit_width, short
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def print_runs(
             f"{n} {'run is' if n == 1 else 'runs are'} not over: numbers there are of the last"
             " epoch so far, and elsewhere of the best epoch"
         )
+    if format == "table" and (said := accepted_words(found)) and len(found) > 1:
+        print_beside(f"{said} by the checks of their solutions")
     if tell and format == "table" and (gone := fit_width(rows, columns, read_screen().width)[1]):
         note_hidden(gone)
 

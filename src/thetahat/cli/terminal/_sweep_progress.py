@@ -15,6 +15,7 @@ from thetahat.cli.terminal._live import RefreshRate, Window, is_live, live
 from thetahat.cli.terminal._output import emit, many_runs, say
 from thetahat.cli.terminal._sweep_screen import block, plain
 from thetahat.cli.terminal._sweep_status import SweepWatch
+from thetahat.core.acceptance import accepted_words
 from thetahat.core.run import Status
 
 if TYPE_CHECKING:
@@ -196,6 +197,7 @@ class View:
         parts = [f"{failed:,} failed"] if failed else []
         parts += [f"{n:,} {status}" for status, n in sorted(short.items())]
         parts += [f"{silent:,} without {name}"] if silent else []
+        parts += filter(None, [accepted_words(runs)])
         return "".join(f", {one}" for one in parts)
 
     def _over(self) -> bool:

@@ -40,7 +40,7 @@ THREADS = (
 ONE_XLA_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 _ENDING = "ending.json"
 _OwnEnding = tuple[Status, str, dict[str, float | None]]
-_PRECISE = (Status.DIVERGED, Status.UNMOVED)
+_PRECISE = (Status.DIVERGED, Status.UNMOVED, Status.REJECTED)
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,13 @@ from thetahat import data as th_data, models, risk
 from thetahat.core import Task
 from thetahat.data import Transform
 from thetahat.train._program import GivenTask
-from thetahat.train._tables import table_columns, whole_columns
+from thetahat.train._tables import has_tables, table_columns, whole_columns, with_verdicts
 from thetahat.train.jax._fitted import FittedMember
 from thetahat.train.jax._labels import labelled
 from thetahat.train.jax._member import make_member, parts_of
 from thetahat.train.jax._precision import cast, precision, refuse_overflow, refuse_rounding
 from thetahat.train.jax._predictor import source_of
+from thetahat.train.jax._residuals import residuals_of
 from thetahat.train.jax._targets import own_targets, targets_of
 
 _AVERAGED = {"logistic": "logistic", "cross_entropy": "softmax"}
@@ -99,15 +100,15 @@ def evaluated(
 
 def tables(fitted: FittedMember) -> dict[str, dict[str, np.ndarray]]:
     """Evaluate the tables of its Task, by name and column."""
-    if not fitted.task.tables:
+    if not has_tables(fitted.task):
         return {}
     with precision(fitted.task.dtype):
         h = models.adapt(fitted.task.model, 0).bind(fitted.params, fitted.frozen)
         transform = fitted.data.transform
         if isinstance(transform, Transform):
             h = models.InUnits(None, transform, fitted.task.dtype, h)
-        found = table_columns(fitted.task, h)
-    return {name: whole_columns(columns) for name, columns in found.items()}
+        found = table_columns(fitted.task, h, residuals_of(fitted.task, h))
+    return with_verdicts({name: whole_columns(columns) for name, columns in found.items()})
 
 
 def metrics(fitted: FittedMember) -> Mapping[str, float]:

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jax.experimental import serialize_executable
+from jaxlib import lapack
 
 import thetahat
 from thetahat.core import notify
@@ -55,6 +57,10 @@ def load(key: Any, in_tree: Any = None) -> tuple[Any, tuple[str, ...]] | None:
         leaves = ((0,) * header["inputs"], {})
         in_tree = jax.tree.structure(leaves) if in_tree is None else in_tree
         out_tree = jax.tree.structure([0] * header["outputs"])
+        if b"lapack" in payload:
+            # JAX binds LAPACK when it lowers such a program, and this one is not lowered: calls
+            # of what is not bound end the process.
+            lapack.prepare_lapack_call("potrf", np.dtype(np.float32))
         program = serialize_executable.deserialize_and_load(payload, in_tree, out_tree)
     except Exception as error:  # noqa: BLE001 - damaged bytes may raise anything
         path.unlink(missing_ok=True)

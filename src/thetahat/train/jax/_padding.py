@@ -18,6 +18,7 @@ import numpy as np
 
 from thetahat import data as th_data, models, optim, risk
 from thetahat.core.metric import read_metrics
+from thetahat.train._tables import has_tables
 from thetahat.train.jax._member import parts_of
 from thetahat.train.jax._plan import PARTS, MemberPlan, Real
 from thetahat.train.jax._staging import Staged
@@ -227,7 +228,7 @@ def _columns(staged: Staged, parts: Mapping[str, Any]) -> tuple[int, int] | None
     Nothing but the model may see x, and nothing but an optimizer that is known its parameters.
     """
     task = staged.task
-    if not models.input_arrays(task.model) or task.residual is not None or task.tables:
+    if not models.input_arrays(task.model) or task.residual is not None or has_tables(task):
         return None
     if any(metric.kind != "norm" for metric in read_metrics(task.metrics).values()):
         return None

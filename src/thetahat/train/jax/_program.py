@@ -26,7 +26,7 @@ from thetahat.core import ConfigError, Mode, Task
 from thetahat.data import LaterRows, Transform, content_hash, jax_setting
 from thetahat.train._classify import scores_of
 from thetahat.train._program import Build, CohortStatus, Hyper, WithData
-from thetahat.train._tables import is_fixed, table_columns, whole_columns
+from thetahat.train._tables import has_tables, is_fixed, table_columns, whole_columns, with_verdicts
 from thetahat.train.jax import _member
 from thetahat.train.jax._compile import compilations, compile_loop, compile_read
 from thetahat.train.jax._compiled import compiled, reused
@@ -42,6 +42,7 @@ from thetahat.train.jax._orders import Orders, made_inside, own_seeds
 from thetahat.train.jax._padding import padding_of
 from thetahat.train.jax._precision import ON_DISK, precision
 from thetahat.train.jax._predictor import ModelSource, Predictor, source_of
+from thetahat.train.jax._residuals import residuals_of
 from thetahat.train.jax._staging import Staged, stage
 from thetahat.train.jax._state import TrainState, pack_state, stop_members, unpack_state
 from thetahat.train.jax._targets import check_made
@@ -94,7 +95,7 @@ class CohortProgram:
         """
         if self._lowered is not None or self._chunk is not None:
             return
-        if self.task.tables:
+        if has_tables(self.task):
             self._tabulated = self._tabulate()
         kept = self._timed(lambda: self._kept(self._chunk_name))
         if kept is not None:
@@ -275,11 +276,13 @@ class CohortProgram:
             run, fixed = self._tabulated
             out = self._timed(lambda: jax.device_get(run(*self._fixed, best_params(state))))
         return [
-            {
-                name: whole_columns({c: fixed[name].get(c, drawn.get(c)) for c in columns})
-                for name, columns in fixed[_ORDER].items()
-                for drawn in [{c: v[k] for c, v in out[name].items()}]
-            }
+            with_verdicts(
+                {
+                    name: whole_columns({c: fixed[name].get(c, drawn.get(c)) for c in columns})
+                    for name, columns in fixed[_ORDER].items()
+                    for drawn in [{c: v[k] for c, v in out[name].items()}]
+                }
+            )
             for k in range(self.size)
         ]
 
@@ -293,7 +296,7 @@ class CohortProgram:
             transform = self.staged.transform or data.transform
             if isinstance(transform, Transform):
                 h = models.InUnits(None, transform, self.dtype, h)
-            found = table_columns(member.task, h)
+            found = table_columns(member.task, h, residuals_of(member.task, h))
             fixed[_ORDER] = {name: list(columns) for name, columns in found.items()}
             for name, columns in found.items():
                 fixed[name] = {c: v for c, v in columns.items() if is_fixed(v)}
@@ -310,6 +313,7 @@ class CohortProgram:
             args = (own, common, made, self._given, best_params(state))
             out = jax.eval_shape(partial(self._mapped, drawn), *args)
         numbers = sum(leaf.size for leaf in jax.tree.leaves(out)) // self.size
+        numbers += sum(getattr(check, "numbers", 0) for check in self.task.accept)
         most = max(1, _member.EVAL_AT_ONCE * 8 // max(1, numbers))
         return jax.jit(partial(self._mapped, drawn, most=most)), fixed
 

@@ -306,6 +306,7 @@ def _built(build: Build, values: Mapping[str, Any]) -> Task:
             f"an experiment must return a th.Task; got {type(task).__name__}."
             " End it with: return th.Task(model=..., data=...)"
         )
+    task = risk.plain_task(task)
     other = backend_of(task)
     if other is not None:
         if task.start is not None:

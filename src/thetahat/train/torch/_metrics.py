@@ -11,7 +11,9 @@ import numpy as np
 from jax.core import Tracer
 
 from thetahat import risk
-from thetahat.core import Metric, ShapeError
+from thetahat.core import Metric, ShapeError, Task
+from thetahat.risk import inputs_and_target
+from thetahat.risk.accept import Residuals
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._objective import one_of
 
@@ -172,6 +174,30 @@ def hypothesis_of_arrays(module: Any, device: Any) -> Callable[[Any], Any]:
         return jax.pure_callback(many, like, x, vmap_method="expand_dims")
 
     return one
+
+
+def residuals_of(task: Task, h: Callable[[Any], Any]) -> Residuals:
+    """Return the residuals of h at points, for checks of a solution; a residual is PyTorch's."""
+
+    def default(h: Any, z: Any) -> torch.Tensor:
+        x, y = inputs_and_target(z)
+        return h(x).reshape(y.shape) - y
+
+    def residuals(points: Any, residual: Any, block: str | None) -> np.ndarray:
+        del block
+        at = residual or task.residual or default
+        like = getattr(torch, task.dtype)
+        leaves, tree = jax.tree.flatten(points)
+        rows = [torch.as_tensor(np.array(leaf)) for leaf in leaves]
+        rows = [row.to(like) if row.is_floating_point() else row for row in rows]
+
+        def one(*row: torch.Tensor) -> torch.Tensor:
+            return torch.as_tensor(at(h, jax.tree.unflatten(tree, row)))
+
+        with torch.no_grad():
+            return _array(torch.vmap(one)(*rows))
+
+    return residuals
 
 
 def _scalar(name: str, value: Any) -> Any:

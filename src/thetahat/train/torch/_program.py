@@ -27,19 +27,19 @@ from thetahat.train._program import (
     WithData,
 )
 from thetahat.train._stopping import Record, check_rules, sort_rules
-from thetahat.train._tables import table_columns, whole_columns
+from thetahat.train._tables import table_columns, whole_columns, with_verdicts
 from thetahat.train.torch._alone import Alone, Saved, TorchMember
 from thetahat.train.torch._fitted import TorchFitted
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._losses import of_torch, thetahats
-from thetahat.train.torch._metrics import hypothesis_of_arrays
+from thetahat.train.torch._metrics import hypothesis_of_arrays, residuals_of
 from thetahat.train.torch._module import random_numbers, seeded
 from thetahat.train.torch._stacked import Stacked, stackable
 
 UNMOVED_AFTER = 10
 OBEYED = (
     *("data", "residual", "loss", "penalty", "metrics", "optimizer", "epochs", "batch_size"),
-    *("sampling", "stopping", "best_by", "seed", "dtype", "tables"),
+    *("sampling", "stopping", "best_by", "seed", "dtype", "tables", "accept"),
 )
 _COPIES = 8
 """Arrays of the size of the parameters that a member holds: gradient, optimizer, best, before."""
@@ -288,8 +288,10 @@ class TorchProgram:
         found = []
         for k, member in enumerate(self.members):
             module = self.fitted(state, k, {}).model
-            made = table_columns(member.task, hypothesis_of_arrays(module, member.device))
-            found.append({name: whole_columns(_on_host(c)) for name, c in made.items()})
+            h = hypothesis_of_arrays(module, member.device)
+            made = table_columns(member.task, h, residuals_of(member.task, h))
+            tables = {name: whole_columns(_on_host(c)) for name, c in made.items()}
+            found.append(with_verdicts(tables))
         return found
 
     def _place(self, k: int) -> tuple[int, int]:

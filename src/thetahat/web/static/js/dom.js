@@ -70,7 +70,7 @@ export const sweepLink = (id, text) => h("a", { href: `/sweep/${encodeURICompone
 
 const MEANING = {
   queued: "waits for an agent", running: "is being run", finished: "all epochs done",
-  stopped: "ended early, as asked", diverged: "its risk was no number any more", unmoved: "its parameters did not change",
+  stopped: "ended early, as asked", diverged: "its risk was no number any more", unmoved: "its parameters did not change", rejected: "a check of its solution failed",
   interrupted: "can be resumed", failed: "broke", paused: "begins no new runs", cancelled: "ended by hand",
 };
 export const status = (word, why) => h(`span.st.${/^[a-z]+$/.test(word) ? word : "queued"}`, { title: why || MEANING[word] }, word);

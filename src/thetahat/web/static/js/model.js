@@ -4,7 +4,7 @@ import { finite, flat } from "./format.js";
 // The classes of core/run.py (a test compares them): a run ended well, failed, or did not finish
 // (is not over, or was cut short).
 export const WELL = new Set(["finished", "stopped"]);
-export const FAILED = new Set(["failed", "diverged"]);
+export const FAILED = new Set(["failed", "diverged", "rejected"]);
 export const OPEN = new Set(["queued", "running"]);
 export const CUT = new Set(["interrupted", "cancelled", "unmoved"]);
 export const sum = (counts, names) => [...names].reduce((all, name) => all + (counts[name] || 0), 0);
