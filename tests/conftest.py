@@ -70,9 +70,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_finish() -> None:
-    """Keep what is loaded by now out of every later garbage collection."""
+    """Keep what is loaded by now out of every later garbage collection, and let these be rare."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture

@@ -120,14 +120,14 @@ def measure(runs: int, columns: int, chromium: str) -> dict[str, Any]:
                 low = float(next(edges))
                 return table_view(store, row, "policy", **asked, q=(low, 1 - low))
 
-            found = {
+            found: dict[str, Any] = {
                 "frame": timed(lambda: sweep.table("policy")),
                 "pandas": timed(lambda: frame.quantiles(by="k", q=Q)),
                 "bands of all columns": timed(lambda: table_bands(store, row, "policy", ["k"], Q)),
                 "view of the page": timed(view),
             }
         if chromium:
-            found["page"] = (drawn(where, chromium), float("nan"))
+            found["page"] = (drawn(where, chromium), None)
         return {
             "seconds": found,
             "written_cpu_s": written,
@@ -149,7 +149,7 @@ def markdown(found: dict[str, Any], facts: dict[str, Any]) -> str:
     ]
     for size, one in found.items():
         for what, (wall, cpu) in one["seconds"].items():
-            spent = "" if cpu != cpu else f"{cpu:.2f}"
+            spent = "" if cpu is None else f"{cpu:.2f}"
             lines.append(f"| {size} | {what} | {wall:.2f} | {spent} |")
         lines.append(f"| {size} | written | | {one['written_cpu_s']:.2f} |")
     lines += [""]

@@ -120,6 +120,25 @@ def test_a_wrong_argument_is_refused_with_the_fix(sweep: Any, call: Any, words: 
         call(th.open_sweep("last", sweep[0]).table("policy"))
 
 
+def test_a_report_has_the_bands_of_the_best_setting_and_hides_small_cells(
+    sweep: Any, store: Store
+) -> None:
+    from thetahat.report import make_report, render
+
+    latex = render(make_report(store, sweep[1].id), "latex")
+    assert latex.count(r"\begin{tabular}") == 3 and "Table ragged" in latex
+    [grid] = [g for g in make_report(store, sweep[1].id).grids if g.title == "Table policy"]
+    assert grid.full is not None and grid.more.startswith("Quantiles over 6 runs of the best")
+    best = sweep[2][sweep[2].lr == 0.1]
+    expected = of_pandas(best, ["k"], "c")
+    shown = [[row[f"c {q}"] for q in ("q5", "q50", "q95")] for row in grid.full()]
+    np.testing.assert_allclose(shown, expected, rtol=0, atol=1e-12)
+    page = render(make_report(store, sweep[1].id), "html")
+    assert "Table policy" in page and "<i>a</i>" not in page
+    hidden = make_report(store, sweep[1].id, min_cell=7)
+    assert not [g for g in hidden.grids if g.title.startswith("Table")]
+
+
 def test_runs_on_grids_of_their_own_are_said_to_show_no_spread(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         row = create_sweep(store, NewSweep(name="x", text=TEXT))

@@ -1,10 +1,13 @@
-"""The rooms and the arrows: imports point down, pillars never meet, and there are no circles."""
+"""The rooms and the arrows: imports point down, no circles; a class name means one thing."""
 
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import thetahat
@@ -48,7 +51,7 @@ BELOW: dict[str, set[str]] = {
             "search",
             "store",
         ),
-        *("tracking", "sweep", "analysis", "report", "web"),
+        *("tracking", "sweep", "wandb", "analysis", "report", "web"),
     },
 }
 """What each room may import beside itself."""
@@ -85,16 +88,30 @@ HEAVY = (
 )
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    """The statements of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def walked(path: Path) -> Sequence[ast.AST]:
+    """Its nodes, the parts of statements too."""
+    return tuple(ast.walk(parsed(path)))
+
+
+@functools.cache
 def is_module(name: str) -> bool:
     """Whether a dotted name is a file or a folder of this package."""
     path = SOURCE.parent.joinpath(*name.split("."))
     return path.with_suffix(".py").exists() or path.is_dir()
 
 
+@functools.cache
 def imports_of(path: Path) -> set[str]:
     """Modules of this package that a file imports, anywhere in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in walked(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -143,8 +160,7 @@ def test_imports_of_divided_rooms_point_down() -> None:
 
 def test_training_knows_its_backends_by_their_entry_alone() -> None:
     for path in (SOURCE / "train").glob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        names = {n.name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.alias)}
+        names = {n.name for n in walked(path) if isinstance(n, ast.alias)}
         assert not names & {"jax", "jax.numpy", "optax", "flax", "torch"}, path
         assert not any(name.startswith("thetahat.train.jax.") for name in imports_of(path)), path
     others = [p for p in SOURCE.rglob("*.py") if p.parts[len(SOURCE.parts)] != "train"]
@@ -177,17 +193,33 @@ def test_there_are_no_circles() -> None:
 
 def test_core_knows_no_library() -> None:
     for path in rooms()["core"]:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
         names = {
-            a.name.split(".")[0]
-            for n in ast.walk(tree)
-            if isinstance(n, ast.Import)
-            for a in n.names
+            a.name.split(".")[0] for n in walked(path) if isinstance(n, ast.Import) for a in n.names
         }
         names |= {
-            (n.module or "").split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)
+            (n.module or "").split(".")[0] for n in walked(path) if isinstance(n, ast.ImportFrom)
         }
         assert not names & set(HEAVY), path
+
+
+def test_a_class_name_means_one_thing() -> None:
+    classes, places = set(), defaultdict(set)
+    for path in sorted(SOURCE.rglob("*.py")):
+        if path.relative_to(SOURCE).parts[0] == "wandb":
+            continue  # its names are those of W&B's client
+        own = {node.name for node in walked(path) if isinstance(node, ast.ClassDef)}
+        classes |= own
+        for name in (*own, *assigned(parsed(path))):
+            places[name].add(str(path.relative_to(SOURCE)))
+    twice = {name: sorted(places[name]) for name in sorted(classes) if len(places[name]) > 1}
+    assert twice == {}
+
+
+def assigned(tree: ast.Module) -> Iterator[str]:
+    """Names that a module assigns at its top: aliases of types are among them."""
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        yield from (target.id for target in targets if isinstance(target, ast.Name))
 
 
 def front_doors() -> list[Path]:
@@ -199,7 +231,7 @@ def front_doors() -> list[Path]:
 
 def test_front_doors_only_reexport() -> None:
     for path in front_doors():
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in parsed(path).body:
             doc = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             exports = ast.unparse(node).startswith("__all__ = ")
             reexports = doc or exports or isinstance(node, ast.ImportFrom)
@@ -208,7 +240,7 @@ def test_front_doors_only_reexport() -> None:
 
 def test_front_doors_export_what_they_import() -> None:
     for path in front_doors():
-        body = ast.parse(path.read_text(encoding="utf-8")).body
+        body = parsed(path).body
         lists = [ast.literal_eval(node.value) for node in body if isinstance(node, ast.Assign)]
         imported = sorted(
             alias.asname or alias.name
@@ -229,7 +261,7 @@ def test_import_loads_neither_jax_nor_numpy() -> None:
 
 def test_functions_fit_on_a_screen() -> None:
     for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in walked(path):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 length = (node.end_lineno or 0) - node.lineno
                 doc = ast.get_docstring(node) or ""
@@ -241,7 +273,7 @@ TESTS = Path(__file__).parents[1]
 
 def private_imports(path: Path) -> list[ast.Import | ast.ImportFrom]:
     """The imports of modules and names that begin with an underscore, in their order."""
-    every = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    every = walked(path)
     nodes = [n for n in every if isinstance(n, (ast.Import, ast.ImportFrom)) and is_private(n)]
     return sorted(nodes, key=lambda node: node.lineno)
 

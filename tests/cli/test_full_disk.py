@@ -18,7 +18,7 @@ from children import COMMAND, start, until
 from thetahat.store import open_store
 
 # Errors of SQLite cannot be caused at will.
-from thetahat.store._sqlite import Mode, explain
+from thetahat.store._sqlite import OpenMode, explain
 
 # No file may grow by a byte: what SQLite says is what it says on a full disk.
 FULL = (
@@ -61,12 +61,12 @@ def test_a_full_disk_is_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     usage = namedtuple("usage", "total used free")
     path = tmp_path / "store.db"
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 100, 0))
-    assert explain(error, path, Mode()) == (
+    assert explain(error, path, OpenMode()) == (
         f"the disk is full: the store {path} cannot grow; free some space, or give another place"
         " with store= (--store) or THETAHAT_STORE"
     )
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, 10**9))
-    assert explain(error, path, Mode()) == (
+    assert explain(error, path, OpenMode()) == (
         f"the store {path} cannot be opened or written (disk I/O error); give another place with"
         " store= (--store) or THETAHAT_STORE"
     )

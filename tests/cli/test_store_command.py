@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from thetahat.store import open_store
+import thetahat as th
+from thetahat.store import list_files, open_store, read_file
 
 
 def test_a_copy_is_whole_while_a_run_writes(folder: Path, thetahat) -> None:
@@ -36,3 +37,12 @@ def test_a_copy_replaces_nothing_and_has_the_name_of_a_store(kept: str, folder, 
 
 def test_doctor_says_how_to_back_up(kept: str, thetahat) -> None:
     assert "thetahat store copy FILE" in " ".join(thetahat("doctor")[1].split())
+
+
+def test_a_copy_has_the_files_of_its_runs(folder: Path, thetahat) -> None:
+    with th.start({}) as run:
+        run.log_file("note.txt", "hello")
+    (folder / "other").mkdir()
+    assert thetahat("store", "copy", "other/copy.db")[0] == 0
+    with open_store(folder / "other" / "copy.db") as store:
+        assert read_file(list_files(store, run.id)[0]) == b"hello"

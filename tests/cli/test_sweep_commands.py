@@ -256,7 +256,7 @@ def test_a_store_that_another_program_has_locked(thetahat, sweep, folder, monkey
     from thetahat.store import _sqlite
 
     name = made(thetahat, sweep)
-    monkeypatch.setattr(_sqlite.Mode, "__init__", _quick(_sqlite.Mode.__init__))
+    monkeypatch.setattr(_sqlite.OpenMode, "__init__", _quick(_sqlite.OpenMode.__init__))
     other = sqlite3.connect(folder / ".thetahat" / "store.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:

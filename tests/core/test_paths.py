@@ -90,7 +90,9 @@ def test_messages_of_run_sweep_are_about_its_arguments(
         (lambda: th.fit(TASK, progress=3), "progress=3 is not a function"),
         (lambda: th.fit_bagged(lambda: 3), "returned 3; return a th.Task"),
         (lambda: th.fit_bagged(TASK, members=10**7), "members=10000000: a bag has at most 1,000"),
-        (lambda: th.split((X, X[:, 0]), seed=2**70), "give an integer of 64 bits"),
+        (lambda: th.split((X, X[:, 0]), seed=2**32 + 1), r"from 0 to 2\*\*31 - 1"),
+        (lambda: th.split((X, X[:, 0]), seed=-1), r"from 0 to 2\*\*31 - 1"),
+        (lambda: th.dgp.linear(seed=np.int64(2**40)), r"from 0 to 2\*\*31 - 1"),
     ],
 )
 def test_odd_arguments_get_a_message_of_ours(call: Callable[[], object], said: str) -> None:

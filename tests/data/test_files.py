@@ -209,6 +209,10 @@ def test_labels_that_read_as_missing_are_said_and_can_be_kept(form: str, reader:
         read_table(path, **roles)
     with pytest.warns(th.Notice, match=re.escape(lost) + ".*" + re.escape(hint)):
         assert read_table(path, **roles, missing="drop").y.tolist() == [1, 6]
+    if form == "csv":
+        bare = read_table(path, "y", ignore="g", missing="mean")
+        with pytest.raises(DataError, match=re.escape(hint)):
+            split(bare, groups="g")
     with pytest.warns(th.Notice, match="^" + re.escape(hint)):
         read_table(path, **roles, missing="median")
     with pytest.warns(th.Notice, match=r"'x' in 1, 'g' in 1$|'g' in 1, 'x' in 1$"):

@@ -20,7 +20,7 @@ from thetahat.store import VERSION, Store, dead_agents, locate, open_store
 
 # Other versions, errors and live agents are simulated.
 from thetahat.store._schema import prepare
-from thetahat.store._sqlite import Mode, explain
+from thetahat.store._sqlite import OpenMode, explain
 
 SOURCE = str(Path(thetahat.__file__).parents[1])
 
@@ -388,7 +388,7 @@ def test_a_forked_child_writes_by_its_own_connection(tmp_path: Path) -> None:
 
 def test_errors_without_a_meaning_of_their_own() -> None:
     error = sqlite3.OperationalError("near X: syntax error")
-    assert explain(error, Path("a.db"), Mode()) == "the store a.db failed: near X: syntax error"
+    assert explain(error, Path("a.db"), OpenMode()) == "the store a.db failed: near X: syntax error"
 
 
 def test_a_batch_happens_whole_or_not_at_all(store: Store) -> None:

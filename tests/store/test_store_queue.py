@@ -9,6 +9,7 @@ from searches import grid_of
 
 from thetahat.core import Started, Status, StoreError
 from thetahat.store import (
+    VERSION,
     Follower,
     NewSweep,
     Queue,
@@ -218,7 +219,7 @@ def test_a_store_of_the_first_version_is_brought_up(tmp_path) -> None:
         raw.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
     with open_store(path) as store:
         assert store.run(kept).config == {"lr": 0.1}
-        assert store.health()["version"] == 3
+        assert store.health()["version"] == VERSION
         sweep = create_sweep(store, NewSweep(""))
         assert xs(Queue(store, sweep.id, "a").claim(1, grid_of(3)).fresh) == [0]
 

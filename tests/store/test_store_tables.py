@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from collections.abc import Iterator
@@ -11,13 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from searches import grid_of
 
 import thetahat as th
-from thetahat.core import ConfigError
+from thetahat.core import ConfigError, StoreError
 from thetahat.core.packed_table import pack_table
 from thetahat.store import (
     NewRun,
     NewSweep,
+    Queue,
     Store,
     create_sweep,
     find_file,
@@ -175,3 +178,29 @@ def test_an_older_store_takes_tables_once_it_is_opened(tmp_path: Path) -> None:
         run.log_table("policy", {"k": [1.0]})
     with open_store(tmp_path) as store:
         assert read_table(store, run.id, "policy")["k"].tolist() == [1.0]
+
+
+def test_a_program_of_an_agent_logs_to_its_run_until_another_attempt_begins(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = create_sweep(store, NewSweep(name="x", text=TEXT))
+    queue = Queue(store, sweep.id, "a1")
+    [given] = queue.claim(1, grid_of(1)).fresh
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(
+        json.dumps({"run": given.id, "name": given.name, "config": given.config}) + "\n"
+    )
+    monkeypatch.setenv("THETAHAT_RUN_ROWS", str(rows))
+    monkeypatch.setenv("THETAHAT_RUN_ID", given.id)
+    monkeypatch.setenv("THETAHAT_STORE", str(store.path))
+    run = th.start()
+    run.log_table("policy", {"k": [1.0, 2.0]})
+    run.log_file("note.txt", "hello")
+    assert read_table(store, given.id, "policy")["k"].tolist() == [1.0, 2.0]
+    assert read_file(find_file(store, given.id, "note.txt")) == b"hello"
+    rows.unlink()  # as the agent does
+    queue.hand_back([given.id])
+    with pytest.raises(StoreError, match="not this program's any more"):
+        run.log_table("policy", {"k": [3.0]})
+    assert queue.claim(1, grid_of(1)).runs[0].id == given.id
+    assert list_tables(store, given.id) == [] and list_files(store, given.id) == []

@@ -67,6 +67,7 @@ def test_a_users_study_and_conditional_space_propose_what_optuna_proposes(here, 
 def test_a_terminator_ends_the_sweep(here, thetahat) -> None:
     keys = "source: studies.py, optimizer: ending_study, search_space: plain_space"
     file = here.sweep(f"{MINE}scheduler: {{engine: optuna, {keys}}}\n")
+    assert "sweep.yaml: valid; custom, endless\n" in thetahat("check", file)[1]
     code, out, err = thetahat("sweep", file, "--run", "--workers", "1")
     assert code == 0, err
     assert (len(here.runs()), here.row().state) == (2, "finished")
@@ -189,6 +190,8 @@ def test_a_grid_with_a_constraint_runs_what_satisfies_it(here, thetahat) -> None
     found = [(run.config["x"], run.config["y"]) for run in here.runs()]
     assert sorted(found) == [(0, 1), (1, 0), (1, 1), (2, 0)]
     assert (here.row().points, here.row().state) == (4, "finished")
+    (wrong,) = parse_sweep(GRID + "constraints: [x > 1]\n").errors
+    assert wrong.message.endswith("it is a flag: thetahat sweep FILE --constraint")
     for words, said in (
         (("--constraint", "z > 1"), "the sweep has no parameter 'z'"),
         (("--constraint", "x > 9"), "no point of the grid satisfies the constraints 'x > 9'"),

@@ -53,6 +53,8 @@ def lr_only(lr: float = 0.1) -> th.Task:
             lambda: th.fit(task(model=th.freeze(th.models.Linear(2), 3))),
             "where=3: give a path such",
         ),
+        (lambda: th.Results([th.fit(task())]).plot("x"), r"plot\(x='x'\): give numbers"),
+        (lambda: th.read_table({"y": [1.0], "x": [2.0]}, "y", na_values=1j), "na_values=1j; give"),
         (lambda: th.log(True), r"log\(True\): give numbers by name"),
         (lambda: th.split(draw(30), weights=3), "weights belong to the data: th.Observations"),
         (lambda: th.folds(draw(30), n_splits=3), "did you mean 'k'"),

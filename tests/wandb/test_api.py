@@ -17,7 +17,6 @@ OWN_PYTHONS = True
 SWEEP = """\
 program: solve.py
 name: asset_pricing_ensemble
-project: deep_learning_transversality
 method: grid
 metric: {name: hpo_objective}
 parameters:
@@ -43,7 +42,11 @@ run.log({"convergence_description": "Success", "hpo_objective": draw.random()})
 rows = [[t, 0.9**t * draw.random(), 0.9**t] for t in range(5)]
 run.log({"test_results": wandb.Table(columns=["t", "p_t", "p_f_t"], data=rows)})
 """
+TO_PROJECT = ("--project", "deep_learning_transversality")
 PROJECT = "highdimensionaleconlab/deep_learning_transversality"
+
+
+QUANTILES: Any = [0.1, 0.5, 0.9]
 
 
 def results_by_tag(api: Any, tag: str) -> pd.DataFrame:
@@ -67,7 +70,7 @@ def results_by_tag(api: Any, tag: str) -> pd.DataFrame:
 def test_arrays_of_a_figure_script_equal_those_of_the_store(client, here: Path, thetahat) -> None:
     (here / "sweep.yaml").write_text(SWEEP)
     (here / "solve.py").write_text(SOLVE)
-    code, _, err = thetahat("sweep", "sweep.yaml", "--run", "--workers", "2")
+    code, _, err = thetahat("sweep", "sweep.yaml", "--run", "--workers", "2", *TO_PROJECT)
     assert code == 0, err
     read = results_by_tag(client.Api(), "asset_pricing_ensemble")
     with open_store(here / ".thetahat") as store:
@@ -82,8 +85,8 @@ def test_arrays_of_a_figure_script_equal_those_of_the_store(client, here: Path, 
         assert read.groupby("id")[column].first().to_dict() == dict(
             zip(metrics["id"], metrics[column], strict=True)
         )
-    bands = read.groupby("t")["p_t"].quantile([0.1, 0.5, 0.9]).unstack()
-    assert bands.equals(kept.groupby("t")["p_t"].quantile([0.1, 0.5, 0.9]).unstack())
+    bands = read.groupby("t")["p_t"].quantile(QUANTILES).unstack()
+    assert bands.equals(kept.groupby("t")["p_t"].quantile(QUANTILES).unstack())
     assert set(read["convergence_description"]) == {"Success"}
     assert read["early_stopping_check_failed"].tolist() == [False] * 15
 

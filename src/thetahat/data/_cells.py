@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,9 +118,9 @@ def cells_of(
     elif isinstance(na_values, (str, numbers.Real)):
         marks = (na_values,)  # pyright: ignore[reportAssignmentType]
     else:
-        marks = tuple(na_values)  # pyright: ignore[reportArgumentType]
+        marks = tuple(na_values) if isinstance(na_values, Iterable) else (na_values,)
     if isinstance(na_values, Mapping) or not all(isinstance(v, str | numbers.Real) for v in marks):
-        raise ConfigError(f"na_values={na_values!r}; give text and numbers, such as ['.', -99]")
+        raise ConfigError(f"na_values={na_values!r:.80}; give text and numbers, such as ['.', -99]")
     if decimal is None:
         raise ConfigError("decimal=None; give one character such as '.' or ','")
     for name, mark in (("thousands", thousands), ("decimal", decimal)):
@@ -173,6 +173,24 @@ def odd_cells(column: TableColumn, before: int, cells: Cells) -> str | None:
     many = f"{len(odd)} row{'s' * (len(odd) > 1)}"
     said = f"column {column.name!r} holds numbers, and text in {many} ({shown}{more})"
     return f"{said}; {fix or _fix(column.name, marks)}"
+
+
+def words_read(words: Mapping[str, Mapping[str, int]]) -> str:
+    """Say which words of text were read as missing values, and how to keep them; "" for none.
+
+    Args:    words: by column, how often each was.
+    """
+    said = ", ".join(
+        f"{word!r} of {name!r} (in {n:,} row{'s' * (n > 1)})"
+        for name, counts in words.items()
+        for word, n in counts.items()
+    )
+    every = list(dict.fromkeys(word for counts in words.values() for word in counts))
+    are, labels = ("is", "it is a label") if len(every) == 1 else ("are", "they are labels")
+    return (
+        f"; {said} {are} read as missing; if {labels}, give not_missing={every!r}"
+        f" (--not-missing {','.join(every)})"
+    ) * bool(every)
 
 
 def _other_format(text: list[str], cells: Cells, few: int) -> str | None:

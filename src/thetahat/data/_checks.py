@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError, check_choice, did_you_mean, notify
-from thetahat.data._cells import PLAIN, Cells, odd_cells
+from thetahat.data._cells import PLAIN, Cells, odd_cells, words_read
 from thetahat.data._classes import check_levels, made_classes, single_class
 from thetahat.data._columns import TableColumn
 from thetahat.data._encoder import Encoder, Feature
@@ -267,20 +267,7 @@ def lost_rows(scan: Scan, plan: TablePlan) -> str:
 
 def _words_read(scan: Scan, plan: TablePlan) -> str:
     """Say which words of text were read as missing values, and how to keep them."""
-    words = {name: scan.columns[name].words for name in plan.used if scan.columns[name].words}
-    if not words:
-        return ""
-    said = ", ".join(
-        f"{word!r} of {name!r} (in {n:,} row{'s' * (n > 1)})"
-        for name, counts in words.items()
-        for word, n in counts.items()
-    )
-    every = list(dict.fromkeys(word for counts in words.values() for word in counts))
-    are, labels = ("is", "it is a label") if len(every) == 1 else ("are", "they are labels")
-    return (
-        f"; {said} {are} read as missing; if {labels}, give not_missing={every!r}"
-        f" (--not-missing {','.join(every)})"
-    )
+    return words_read({name: scan.columns[name].words for name in plan.used})
 
 
 def check_single(scan: Scan) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError, notify
+from thetahat.data._cells import words_read
 from thetahat.data._columns import TableColumn, column_of
 from thetahat.data._named_rows import NamedRows
 from thetahat.data._partition import GROUPS, ORDER, STRATIFY, Scheme
@@ -39,6 +40,7 @@ def read_scheme(obs: Any, n: int, given: Mapping[str, Any]) -> Scheme | None:
         names = NamedRows("table", obs.rows) if isinstance(obs, Table) else NamedRows("arrays")
         said = names.said(names.of(lost[:3]), lost.size)
         but = " (missing= reads features, weights and the target)" * isinstance(obs, Table)
+        but = words_read({column.name: column.words}) or but
         raise DataError(
             f"{name} has {lost.size} missing value{'s' * (lost.size > 1)}, {names.word} {said};"
             f" fill them, or drop those rows first{but}"

@@ -9,23 +9,28 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import numpy as np
 
 from thetahat.core.errors import DataError
+from thetahat.core.numbers import is_traced
+from thetahat.core.signature import MAX_SEED
 from thetahat.data._cache import use_cache
 
 DATA, SPLIT, INIT, SHUFFLE, DROPOUT = 1, 2, 3, 4, 5
 
 
-def check_seed(seed: Any, bits: int = 64) -> None:
-    """Refuse what is no seed.
+def check_seed(seed: Any) -> None:
+    """Refuse what is no seed; of a traced one only the type is known.
 
-    Raises:  DataError: no integer, or one of more bits.
+    Keys hold 32 bits: a seed beyond them would silently be another one's.
+
+    Raises:  DataError: no integer, or outside 0 .. 2**31 - 1.
     """
     kind = getattr(getattr(seed, "dtype", None), "kind", "i" if isinstance(seed, int) else None)
     if kind not in ("i", "u") or isinstance(seed, bool):
         raise DataError(f"seed={seed!r:.80}; give an integer (seed: th.Seed in an experiment)")
-    if isinstance(seed, int) and not -(2 ** (bits - 1)) <= seed < 2 ** (bits - 1):
-        raise DataError(f"seed={seed:,}: give an integer of {bits} bits, such as 0")
+    if not is_traced(seed) and np.ndim(seed) == 0 and not 0 <= int(seed) <= MAX_SEED:
+        raise DataError(f"seed={int(seed)}: give an integer from 0 to 2**31 - 1, such as seed=42")
 
 
 def role_key(seed: Any, role: int) -> jax.Array:

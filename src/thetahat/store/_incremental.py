@@ -16,10 +16,9 @@ from thetahat.store._rows import among
 from thetahat.store._schema import records, runs
 from thetahat.store._store import Store
 
-_READ = (
-    *("id", "number", "name", "config", "status", "metrics", "attempt", "point", "replicate"),
-    *("created", "finished", "proposed", "reason"),
-)
+_READ = ("id", "number", "name", "config", "status", "metrics", "attempt", "point", "replicate")
+_OF_STUDIES = ("created", "finished", "proposed", "reason")
+"""Columns that only the search of a study needs."""
 
 
 @dataclass
@@ -35,10 +34,10 @@ class Followed:
     attempt: int
     point: int | None
     replicate: int | None
-    created: str
-    finished: str | None
-    proposed: Mapping[str, Any] | None
-    reason: str
+    created: str = ""
+    finished: str | None = None
+    proposed: Mapping[str, Any] | None = None
+    reason: str = ""
     values: array[float] = field(default_factory=lambda: array("d"))
     """The logged values of the followed column, NaN if not finite."""
 
@@ -52,10 +51,14 @@ class Follower:
     """The runs of one sweep; ``refresh`` reads new runs and those that were not over.
 
     Args:    column: a column of the records to follow, or None.
+             times: whether to read when runs began and ended, why, and what was proposed.
     """
 
-    def __init__(self, store: Store, sweep_id: str, column: str | None = None) -> None:
+    def __init__(
+        self, store: Store, sweep_id: str, column: str | None = None, *, times: bool = False
+    ) -> None:
         self.store, self.sweep_id, self.column = store, sweep_id, column
+        self._read = (*_READ, *_OF_STUDIES) if times else _READ
         self.runs: dict[str, Followed] = {}
         """By id, in the order of their numbers."""
         self._open: set[str] = set()
@@ -65,7 +68,7 @@ class Follower:
         """Read the changes since the last call."""
         with self.store.reading() as connection:
             mine = runs.c.sweep_id == self.sweep_id
-            query = select(*(runs.c[name] for name in _READ)).order_by(runs.c.number)
+            query = select(*(runs.c[name] for name in self._read)).order_by(runs.c.number)
             new = query.where(mine & (runs.c.number > self._last_number))
             rows = list(connection.execute(new).mappings())
             # A failed run may be tried again.
@@ -86,8 +89,10 @@ class Follower:
 
     def _take(self, row: Mapping[Any, Any]) -> None:
         values = dict(row)
-        for name in ("config", "metrics", "proposed"):
-            values[name] = None if values[name] is None else from_json(values[name])
+        for name in ("config", "metrics"):
+            values[name] = from_json(values[name])
+        if values.get("proposed") is not None:
+            values["proposed"] = from_json(values["proposed"])
         run = Followed(**{**values, "status": Status(row["status"])})
         before = self.runs.get(run.id)
         if before is not None and before.attempt == run.attempt:

@@ -30,6 +30,7 @@ from thetahat.store._live_run import (
     knows_id as knows_id,
 )
 from thetahat.store._logged_things import (
+    FILES as FILES,
     OpenRun as OpenRun,
     record_file as record_file,
     record_table as record_table,
@@ -116,6 +117,7 @@ __all__ = [
     "CANCELLED_REASON",
     "EXIT_S",
     "FIELDS",
+    "FILES",
     "VERSION",
     "Block",
     "Changed",

@@ -12,11 +12,11 @@ import json
 import os
 import threading
 import time
-from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Any
 
@@ -145,14 +145,12 @@ class AgentRun:
 
         record_file(self, name, content, step=step)
 
-    @contextmanager
-    def writing(self) -> Iterator[RunWriter]:
+    def writing(self) -> AbstractContextManager[RunWriter]:
         """Begin a transaction that writes to the run's store, while the run is the program's."""
         self._check()
         self._looked_s = -LOOK_S
         self._flush()  # fails if another agent has claimed the run
-        with self._kept_in().batch() as writer:
-            yield writer
+        return self._kept_in().batch()
 
     @property
     def folder(self) -> Path:

@@ -300,7 +300,12 @@ def _only_input(x: Any, one: Any) -> tuple[str, np.ndarray, Any]:
     if _is_table(x):
         rows = encoder.encode(x) if encoder is not None else np.asarray(x)
     else:
-        rows = np.asarray(x, np.float64)
+        try:
+            rows = np.asarray(x, np.float64)
+        except (TypeError, ValueError):
+            raise ShapeError(
+                f"plot(x={x!r:.80}): give numbers, (N,) or (N, d), or a table"
+            ) from None
         rows = x = rows[:, None] if rows.ndim == 1 else rows
     if rows.ndim != 2 or len(rows) < 2:
         raise ShapeError(f"plot got inputs of shape {rows.shape}; give (N, d), at least two rows")

@@ -119,7 +119,9 @@ def _answer(
         "valid": not errors,
         "method": reading.method,
         "points": None if reading.spec is None else reading.spec.points,
-        "settings": None if reading.spec is None else reading.spec.space.settings,
+        "settings": None
+        if reading.spec is None or reading.spec.proposes
+        else reading.spec.space.settings,
         "errors": [asdict(problem) for problem in errors],
         "notes": [asdict(problem) for problem in notes],
     }
@@ -155,7 +157,7 @@ def _verdict(reading: Reading, mistakes: int) -> str:
     points = spec.points
     if points is None:
         cap = f"run_cap ends it after {many_runs(spec.run_cap)}" if spec.run_cap else "endless"
-        settings = spec.space.settings
+        settings = None if spec.proposes else spec.space.settings
         over = "" if settings is None else f" over {settings:,} settings"
         if settings is not None and not (spec.run_cap and spec.run_cap <= settings):
             cap += f"; settings repeat after {settings:,} runs, when all were tried"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -49,13 +50,27 @@ def run(args: argparse.Namespace) -> int:
     for name in ("WANDB_SERVICE", "THETAHAT_RUN_ID", "THETAHAT_RUN_ROWS", "THETAHAT_RUN_ENDING"):
         env.pop(name, None)
     try:
-        if os.name == "posix":
-            sys.stdout.flush()
-            os.execvpe(words[0], words, env)
-        return subprocess.call(words, env=env)
+        child = subprocess.Popen(words, env=env)
     except OSError as error:
         what = error.strerror or error
         raise ConfigError(
             f"thetahat exec: {words[0]!r} cannot be started ({what}); give a program of this"
             " machine, such as python figures.py"
         ) from error
+    return _waited_for(child)
+
+
+def _waited_for(child: subprocess.Popen[bytes]) -> int:
+    """Return the program's exit code; pass on the signals that end this process."""
+    passed = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, lambda n, _: child.send_signal(n)) for number in passed}
+    try:
+        while True:
+            try:
+                code = child.wait()
+            except KeyboardInterrupt:  # a terminal sends Ctrl-C to both: the program decides
+                continue
+            return code if code >= 0 else 128 - code
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

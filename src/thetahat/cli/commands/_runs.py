@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
         print_beside(f"no store here yet ({locate()}); a run makes one, or give one with --store")
     else:
         with open_store(args.store, create=False) as store:
-            scope = _scope(store, args.id)
+            scope = scope_of_id(store, args.id)
             if grouped:
                 columns, whole = args.group_by or (), bool(args.over)
                 read = runs_to_group(store, columns, settings=whole, where=conditions, **scope)
@@ -234,7 +234,7 @@ def _quantiles(text: str) -> list[float]:
     return found
 
 
-def _scope(store: Store, given: str | None) -> dict[str, Any]:
+def scope_of_id(store: Store, given: str | None) -> dict[str, Any]:
     """Find what an ID names: a sweep, a cohort, an experiment, a project or a run."""
     if given is None:
         return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -46,6 +47,25 @@ def run(args: argparse.Namespace) -> int:
                 database.execute("VACUUM INTO ?", [os.fspath(path)])
         except sqlite3.Error as error:
             raise StoreError(f"{path} cannot be written ({error}); give another place") from error
+        _copy_files(store.folder, path.absolute().parent)
         n = len(store.runs())
     say(f"{path}: {many_runs(n)}; checkpoints and logs stay beside {store.path}")
     return 0
+
+
+def _copy_files(folder: Path, to: Path) -> None:
+    """Copy the files that runs have logged beside the new store; they lie under their digests.
+
+    Raises:  StoreError: they cannot be written.
+    """
+    from thetahat.store import FILES
+
+    if not (folder / FILES).is_dir() or folder.resolve() == to.resolve():
+        return
+    try:
+        shutil.copytree(folder / FILES, to / FILES, dirs_exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the files of runs cannot be copied to {to / FILES} ({error}); free some space, and"
+            " remove the new file before you try again"
+        ) from error

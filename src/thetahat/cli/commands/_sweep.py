@@ -77,6 +77,7 @@ def add_flags(parser: Any) -> None:
     )
     add_value(running, "--keep K", "best runs that keep their model (default: 1)", whole_number(0))
     add_value(running, "--name NAME", "of the sweep (default: the file's)")
+    add_value(running, "--project NAME", "of its runs (default: the file's)")
     add_switch(running, "--run", "work on it at once")
     add_work(running)
     change = parser.add_argument_group("a sweep that exists (give its id)")
@@ -126,6 +127,7 @@ def _make(args: argparse.Namespace) -> int:
         errors, _ = findings_of(reading)
         raise ConfigError("\n".join(problem.in_file(reading.file) for problem in errors))
     spec, plan, work = reading.require(), plan_of(args), work_of(args)
+    spec = replace(spec, project=args.project or spec.project)
     check_name(spec, args.name)
     for problem in reading.notes:
         print_beside(problem.in_file(args.what, "note: "))

@@ -95,7 +95,7 @@ def _search_of(
     judged = spec.hyperband is not None or prune is not None
     needs_records = judged or found.experiment is None
     column = spec.metric.name if spec.metric is not None and needs_records else None
-    follower = Follower(store, sweep.id, column)
+    follower = Follower(store, sweep.id, column, times=spec.method == CUSTOM)
     words = words_of(spec.space)
     trials = SweepTrials(
         *(follower, spec.metric, paths, found.seed, words, spec.objectives),

@@ -20,11 +20,12 @@ IMPUTES = ("latest", "best", "worst")
 _HYPERBAND = ("type", "min_iter", "max_iter", "s", "eta", "strict")
 _SWEEP_FLAGS = (
     *("seed", "count", "replicates", "enqueue", "shuffle", "sampler", "retries"),
-    *("timeout", "asha", "cohort", "mode"),
+    *("timeout", "asha", "cohort", "mode", "folds", "prior"),
 )
 _FLAGS = {
     **{name: f"thetahat sweep FILE --{name}" for name in _SWEEP_FLAGS},
     **{name: f"thetahat agent ID --{name}" for name in ("workers", "devices")},
+    "constraints": "thetahat sweep FILE --constraint",
 }
 """Names that users look for among the keys, and that are flags here."""
 _ACCOUNT = {

@@ -60,7 +60,7 @@ def make_plan(task: Task, train: Any) -> MemberPlan:
     sampling, seed = task.sampling, 0
     if isinstance(sampling, th_data.Shuffle):
         sampling, seed = "shuffle", sampling.seed if sampling.seed is not None else task.seed
-        check_seed(seed, 32)
+        check_seed(seed)
     # An epoch is n observations, drawn with replacement or not: a batch holds n of them at most.
     batch = n if sampling == "full" or task.batch_size is None else min(int(task.batch_size), n)
     n_batches = -(-n // batch)

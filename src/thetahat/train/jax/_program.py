@@ -66,7 +66,8 @@ class CohortProgram:
         self._host: Any = None
         self._chunk: Any = None
         self._beginning = Beginning(staged, size)
-        self._finals: dict[Any, Any] = {}
+        self._finals: dict[tuple[str, ...], Any] = {}
+        self._tabulated: Any = None
         self._sources: list[ModelSource] = []
         self._lowered: Any = None
         self._columns: list[str] = []
@@ -94,7 +95,7 @@ class CohortProgram:
         if self._lowered is not None or self._chunk is not None:
             return
         if self.task.tables:
-            self._tabulate()
+            self._tabulated = self._tabulate()
         kept = self._timed(lambda: self._kept(self._chunk_name))
         if kept is not None:
             self._chunk, self._columns = kept
@@ -270,9 +271,8 @@ class CohortProgram:
     def tables(self, state: TrainState) -> list[dict[str, dict[str, np.ndarray]]]:
         """The tables of every member, evaluated together at the best state."""
         with precision(self.dtype):
-            if ("tables",) not in self._finals:
-                self._finals[("tables",)] = self._tabulate()
-            run, fixed = self._finals[("tables",)]
+            self._tabulated = self._tabulated or self._tabulate()
+            run, fixed = self._tabulated
             out = self._timed(lambda: jax.device_get(run(*self._fixed, best_params(state))))
         return [
             {

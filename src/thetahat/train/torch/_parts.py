@@ -144,6 +144,6 @@ def plan_of(task: Task) -> BatchPlan:
     n, sampling, seed = th_data.n_observations(task.data.train), task.sampling, 0
     if isinstance(sampling, th_data.Shuffle):
         sampling, seed = "shuffle", task.seed if sampling.seed is None else sampling.seed
-        check_seed(seed, 32)
+        check_seed(seed)
     whole = sampling == "full" or task.batch_size is None
     return BatchPlan(n, n if whole else min(int(task.batch_size or n), n), sampling, int(seed))
