@@ -99,7 +99,7 @@ class RunTracker:
 
 
 def free_path(path: Path) -> Path:
-    """Make an empty file beside ``log.csv`` that nobody has: ``log-1.csv``, ``log-2.csv``, ..."""
+    """Make a new empty file beside ``log.csv``: ``log-1.csv``, ``log-2.csv``, ..."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         found = path.with_stem(f"{path.stem}-{number}")
