@@ -10,4 +10,4 @@ from thetahat.tracking.trackers._stored import (
 from thetahat.tracking.trackers._tensorboard import tensorboard as tensorboard
 from thetahat.tracking.trackers._wandb import wandb as wandb
 
-__all__ = ["csv", "jsonl", "mlflow", "tensorboard", "wandb"]
+__all__ = ["csv", "describe", "jsonl", "mlflow", "tensorboard", "wandb", "with_stored"]
