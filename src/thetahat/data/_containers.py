@@ -301,7 +301,7 @@ def _blocks(name: str, part: Any) -> list[tuple[str, Any]]:
 
 def _lengths(part: Any) -> set[int]:
     """The different N of the arrays of a part; of what is no array there is none."""
-    shapes = [getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(part)]
+    shapes: list[Any] = [getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(part)]
     return {int(shape[0]) for shape in shapes if len(shape)}
 
 

@@ -24,7 +24,7 @@ def residuals_of(task: Task, h: Any) -> Residuals:
 
 def _of_block(task: Task, block: str | None) -> Any:
     """Return the Task's residual, or that of a block of its data."""
-    given = task.residual
+    given: Any = task.residual
     names = list(given.residuals) if isinstance(given, risk.BlockResidual) else []
     if block is None and not names:
         return given
