@@ -77,7 +77,7 @@ class Task:
 
     model: Any
     data: Any
-    residual: Callable[..., Any] | Mapping[str, Callable[..., Any]] | None = None
+    residual: Any = None
     loss: str | Callable[..., Any] = "squared"
     penalty: Callable[[Any], Any] | None = None
     metrics: Any = field(default_factory=dict)

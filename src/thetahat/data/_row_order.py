@@ -50,4 +50,6 @@ def unmasked(values: Any) -> np.ndarray:
         return np.asarray(values)
     if values.dtype.kind in "biuf":
         return np.ma.filled(values.astype(np.float64), np.nan)
-    return np.where(np.ma.getmaskarray(values), None, values.data.astype(object))
+    found = values.data.astype(object)
+    found[np.ma.getmaskarray(values)] = None
+    return found
