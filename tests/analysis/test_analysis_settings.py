@@ -70,7 +70,7 @@ def test_every_status_is_exactly_one_of_well_failed_and_unfinished() -> None:
     for status in Status:
         assert status.well + status.failed + status.unfinished == 1
     assert {s for s in Status if s.well} == {Status.FINISHED, Status.STOPPED}
-    assert {s for s in Status if s.failed} == {Status.FAILED, Status.DIVERGED}
+    assert {s for s in Status if s.failed} == {Status.FAILED, Status.DIVERGED, Status.REJECTED}
 
 
 @pytest.mark.parametrize("status", ["cancelled", "interrupted", "unmoved", "failed", "diverged"])

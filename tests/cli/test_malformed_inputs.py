@@ -145,7 +145,7 @@ def sweep_files() -> Iterator[tuple[str, bytes]]:
         ("empty", b""), ("comment", b"# nothing\n"), ("list", b"- a\n- b\n"), ("word", b"hello\n"),
         ("binary", bytes(DRAW.randrange(256) for _ in range(400))), ("utf-16", text.encode("utf-16")),
         ("latin", b"program: \xe9.py\nmethod: grid\n"), ("deep", b"a: " + b"[" * 5000),
-        ("deep maps", b"{a: " * 3000), ("twice", text.encode() + b"method: grid\n"),
+        ("deep maps", b"{a: " * 3000), ("twice", text.encode() + b"method: random\n"),
         ("long number", f"{text}run_cap: {DIGITS}\n".encode()),
         ("hex", f"{text}run_cap: 0x{'f' * 5000}\n".encode()), ("nul", text.encode() + b"\x00"),
         ("aliases", b"a: &a [x,x,x,x,x,x,x,x,x]\n" + b"".join(

@@ -216,8 +216,8 @@ def test_first_runs_that_all_fail_end_the_agent(thetahat, sweep, folder) -> None
         row = find_sweep(store, "last")
     assert code == 2
     assert err.endswith(
-        "thetahat: the first 3 runs all failed, the last because: exit code 1: KeyError: 'lr'."
-        f" Fix it, and run all again with: thetahat sweep {row.id} --retry-failed --run; or run the"
+        "thetahat: the first 3 runs all failed, the last because: exit code 1: KeyError: 'lr'"
+        f" (train.py, line 1). Fix it, and run all again with: thetahat sweep {row.id} --retry-failed --run; or run the"
         " others all the same with --keep-going\n"
     )
     assert states() == ("running", ["failed"] * 3)

@@ -72,7 +72,11 @@ def test_a_program_that_raises_after_it_logged(tmp_path: Path) -> None:
     assert done.returncode == 1
     with open_store(tmp_path / "runs") as store:
         (run,) = store.runs()
-        assert (run.status, run.reason, run.metrics) == ("failed", "ValueError: bad", {"a": 1.0})
+        assert (run.status, run.reason, run.metrics) == (
+            "failed",
+            "ValueError: bad (script.py, line 3)",
+            {"a": 1.0},
+        )
 
 
 def test_log_goes_to_the_run_that_was_started(store: Store) -> None:

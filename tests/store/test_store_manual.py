@@ -96,7 +96,7 @@ def test_arrays_steps_and_statuses_that_are_wrong(store: Store) -> None:
             run.finish("running")
         assert str(caught.value) == (
             "a run cannot end with the status 'running'; give one of finished, stopped, diverged,"
-            " unmoved, interrupted, cancelled, failed"
+            " unmoved, rejected, interrupted, cancelled, failed"
         )
 
 

@@ -138,8 +138,8 @@ def test_a_store_of_a_newer_version(tmp_path: Path, create: bool) -> None:
     with pytest.raises(StoreError) as caught:
         open_store(path, create=create)
     assert str(caught.value) == (
-        f"the store {path} was written by a newer thetahat (store version 4; this one reads up to"
-        " 3); upgrade with: pip install --upgrade thetahat"
+        f"the store {path} was written by a newer thetahat (store version {VERSION + 1};"
+        f" this one reads up to {VERSION}); upgrade with: pip install --upgrade thetahat"
     )
 
 

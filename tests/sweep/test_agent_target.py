@@ -159,5 +159,5 @@ def test_runs_that_were_cut_short_count_as_failed_for_the_search(at) -> None:
     good = {name for name, state in found.items() if state == "finished"}
     assert good == {"finished", "stopped"}
     assert {name for name, state in found.items() if state == "failed"} == {
-        *("diverged", "unmoved", "interrupted", "cancelled", "failed")
+        *("diverged", "unmoved", "rejected", "interrupted", "cancelled", "failed")
     }

@@ -26,7 +26,7 @@ def test_every_file_of_the_page_is_valid_here_and_for_w_and_b(text, monkeypatch)
 
 
 def test_every_word_of_the_language_is_on_the_page():
-    assert len(FILES) == 4
+    assert len(FILES) == 6
     words = set(re.findall(r"`([^`\n]+)`", PAGE))
     assert set(TOP) <= words
     assert set(DISTRIBUTIONS) <= words

@@ -186,7 +186,9 @@ def test_an_exception_and_finish_tell_the_agent_how_the_run_ended(folder: Path) 
     with pytest.raises(OSError, match="disk"), thetahat.start():
         raise OSError("disk")
     ending = folder / "ending.json"
-    assert json.loads(ending.read_text()) == ["failed", "OSError: disk", {}]
+    line = test_an_exception_and_finish_tell_the_agent_how_the_run_ended.__code__.co_firstlineno + 3
+    reason = f"OSError: disk (test_agent_run.py, line {line})"
+    assert json.loads(ending.read_text()) == ["failed", reason, {}]
     thetahat.start().finish("diverged", "beyond 1e6", {"loss": math.inf})
     assert json.loads(ending.read_text()) == ["diverged", "beyond 1e6", {"loss": None}]
 
