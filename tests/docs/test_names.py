@@ -22,8 +22,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md")))
 NUMPYS_OWN = {"shape", "dtype", "ndim", "size"}
 """Attributes that mean what they mean in NumPy."""
-NOT_IMPORTED = ("thetahat._public",)
-"""For type checkers only."""
+NOT_IMPORTED = ("thetahat._public", "thetahat.search._ax")
+"""For type checkers only; and Ax, whose libraries warn of each other."""
 
 
 def modules() -> list[str]:
