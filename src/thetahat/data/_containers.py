@@ -120,7 +120,8 @@ class Data:
         there = {n: part for n in PARTS if (part := getattr(self, n)) is not None}
         encoder = getattr(self.train, "encoder", None)  # of a Table
         for name, part in there.items():
-            check_order(leaves_by_name(name, part))
+            if not isinstance(part, Iterator):
+                check_order(leaves_by_name(name, part))
         there, classes = coded(there) if there else ({}, None)
         classes = classes if encoder is None else encoder.classes
         object.__setattr__(self, "classes", classes)
