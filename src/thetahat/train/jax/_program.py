@@ -34,7 +34,7 @@ from thetahat.train.jax._disk import load, save
 from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, run_chunk
 from thetahat.train.jax._fingerprint import Mathematics, unchanged_generators
 from thetahat.train.jax._fitted import FittedMember, inputs_like
-from thetahat.train.jax._init import Beginning
+from thetahat.train.jax._init import Beginning, PaddedState
 from thetahat.train.jax._jaxpr_key import NotComparable
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
@@ -43,7 +43,7 @@ from thetahat.train.jax._padding import padding_of
 from thetahat.train.jax._precision import ON_DISK, precision
 from thetahat.train.jax._predictor import ModelSource, Predictor, source_of
 from thetahat.train.jax._residuals import residuals_of
-from thetahat.train.jax._staging import Staged, stage
+from thetahat.train.jax._staging import Staged, padded_state, stage
 from thetahat.train.jax._state import TrainState, pack_state, stop_members, unpack_state
 from thetahat.train.jax._targets import check_made
 
@@ -66,13 +66,13 @@ class CohortProgram:
         self._made: Any = None
         self._host: Any = None
         self._chunk: Any = None
-        self._beginning = Beginning(staged, size)
         self._finals: dict[tuple[str, ...], Any] = {}
         self._tabulated: Any = None
         self._sources: list[ModelSource] = []
         self._lowered: Any = None
         self._columns: list[str] = []
         self._padding = padding_of(staged)
+        self._beginning = Beginning(staged, size, self._padded_state())
         self._given = staged.given if self._padding is None else self._padding.given()
         plan = staged.plan if self._padding is None else self._padding.plan
         self._own_order = staged.order is not None and not made_inside(
@@ -486,6 +486,18 @@ class CohortProgram:
         return params, jax.tree.map(np.asarray, frozen), data
 
     # -- tracing --------------------------------------------------------------------------------
+
+    def _padded_state(self) -> PaddedState | None:
+        """How states are drawn for the inputs of the program; None where for their own."""
+        columns = None if self._padding is None else self._padding.columns
+        drawn = models.draws_padded(self.task.model) and self.task.start is None
+        if columns is None or columns[0] == columns[1] or not drawn:
+            return None
+        if not jax_setting("jax_threefry_partitionable"):  # more numbers would be other numbers
+            return None
+        real, d = columns
+        trace = partial(padded_state, self.build, self.hyper, self.dtype, d, real)
+        return PaddedState(trace, real)
 
     @property
     def _hyper(self) -> tuple[dict[str, Any], dict[str, Any]]:
