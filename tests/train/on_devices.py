@@ -40,7 +40,7 @@ def numbers(result):
     return np.concatenate([np.ravel(np.asarray(part, np.float64)) for part in parts])
 
 
-def main(folder):
+def main(folder, only=None):
     facts = {"devices": jax.local_device_count()}
 
     def keep(name, results):
@@ -50,6 +50,9 @@ def main(folder):
             "width": [r.provenance.get("members_per_device") for r in results],
         }
 
+    if only == "vmap":
+        keep("vmap", th.fit_many(net, configs(5), mode="vmap"))
+        return
     keep("exact", th.fit_many(net, configs(5), mode="exact"))
     if jax.local_device_count() == 1:
         keep("three", th.fit_many(net, configs(3), mode="vmap"))
@@ -62,4 +65,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

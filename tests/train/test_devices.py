@@ -14,19 +14,26 @@ from children import SOURCE
 PROGRAM = Path(__file__).parent / "on_devices.py"
 
 
-def fitted(folder, devices):
-    """What on_devices.py has fitted, by name, and its facts."""
+def run(folder, devices, *name):
+    """Run on_devices.py."""
     flags = f"--xla_force_host_platform_device_count={devices} {os.environ.get('XLA_FLAGS', '')}"
     env = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": SOURCE}
     env["THETAHAT_CACHE"] = str(folder / "cache")  # programs of several devices are kept, too
-    subprocess.run([sys.executable, str(PROGRAM), str(folder)], env=env, check=True, timeout=240)
+    command = [sys.executable, str(PROGRAM), str(folder), *name]
+    subprocess.run(command, env=env, check=True, timeout=240)
+
+
+def arrays_of(folder, name):
+    with np.load(folder / f"{name}.npz") as kept:
+        return [kept[key] for key in kept]
+
+
+def fitted(folder, devices):
+    """What on_devices.py has fitted, by name, and its facts."""
+    run(folder, devices)
     facts = json.loads((folder / "facts.json").read_text())
     assert facts.pop("devices") == devices
-    arrays = {}
-    for name in facts:
-        with np.load(folder / f"{name}.npz") as kept:
-            arrays[name] = [kept[key] for key in kept]
-    return arrays, facts
+    return {name: arrays_of(folder, name) for name in facts}, facts
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +42,13 @@ def one(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    return fitted(tmp_path_factory.mktemp("two"), 2)
+def folder_of_two(tmp_path_factory):
+    return tmp_path_factory.mktemp("two")
+
+
+@pytest.fixture(scope="module")
+def two(folder_of_two):
+    return fitted(folder_of_two, 2)
 
 
 def same(first, second):
@@ -61,6 +73,11 @@ def test_the_last_device_has_fewer_members(two):
 
 def test_halves_are_the_whole(two):
     same(two[0]["vmap"], two[0]["resumed"])
+
+
+def test_another_process_finds_each_devices_program_on_disk(two, folder_of_two):
+    run(folder_of_two, 2, "vmap")
+    same(two[0]["vmap"], arrays_of(folder_of_two, "vmap"))
 
 
 def test_one_program_serves_all_devices(two):

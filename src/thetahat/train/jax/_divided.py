@@ -40,7 +40,7 @@ def divided(
 class DividedProgram:
     """C members, ``first.size`` on each device. See ``train._program.Program``.
 
-    The last device's members are filled up by some that train nothing and that nobody sees.
+    The last device's members are filled up by some that train nothing and do not count.
 
     Args:    first: the program of the first device's members.
              hyper: the values of all members.   size: how many there are.
