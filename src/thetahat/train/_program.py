@@ -117,7 +117,7 @@ class Estimate(Protocol):
 
     @property
     def params(self) -> Any:
-        """The parameters at the best state."""
+        """All parameters at the best state, trained and frozen."""
         ...
 
     @property

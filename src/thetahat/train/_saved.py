@@ -54,7 +54,11 @@ class FittedFunction(ABC):
 
     @property
     def params(self) -> Any:
-        """The model's parameters at the best state."""
+        """All parameters of the model at the best state, those that were frozen included.
+
+        Returns: a pytree of arrays. Of modules: nested dicts by path; their buffers are in
+                 ``model``. ``n_params`` counts the trained ones.
+        """
         return self._estimate.params
 
     @property

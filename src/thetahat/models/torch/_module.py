@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 from thetahat.core.errors import ConfigError, NotConverted, ShapeError, ThetahatError, notify
 from thetahat.core.numbers import is_traced
 from thetahat.models._adapted import Adapted
-from thetahat.models._leaves import Selected, is_inexact, nest, pick, select
+from thetahat.models._leaves import Selected, is_inexact, nest, nest_parameters, pick, select
 from thetahat.models.torch._examine import (
     differs_in_training,
     examine,
@@ -77,6 +77,7 @@ def adapt_torch(model: Any, seed: Any, selections: Sequence[Selected]) -> Adapte
     ]
     keep = select(candidates, selections)
     trained = {path for (path, _), kept in zip(candidates, keep, strict=True) if kept}
+    own = [paths[n] for n, _ in module.named_parameters()]
     whole = _Converted(module, factory, name, paths, frozenset(trained))
     return Adapted(
         params=nest([(paths[n], a) for n, a in items.items() if paths[n] in trained]),
@@ -84,6 +85,7 @@ def adapt_torch(model: Any, seed: Any, selections: Sequence[Selected]) -> Adapte
             [(paths[n], jnp.asarray(a)) for n, a in items.items() if paths[n] not in trained]
         ),
         kind="torch",
+        joined=functools.partial(nest_parameters, own, trained),
         stochastic=differs_in_training(module),
         join=whole.join,
         exported=whole.export,

@@ -381,7 +381,7 @@ class CohortProgram:
         predictor = Predictor(
             source=self._sources[0],
             values={} if self._sources[0].description else traced,
-            params=params,
+            trained=params,
             frozen=frozen,
             transform=data.transform,
             scores=scores_of(self.task, data),
