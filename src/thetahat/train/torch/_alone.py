@@ -221,8 +221,9 @@ class Alone:
             kind, _, rest = name.partition("/")
             if kind == "optimizer":
                 k, _, key = rest.partition("/")
-                value = t.item() if key.endswith("#") else t.clone()
-                state[self.leaves[int(k)]][key.removesuffix("#")] = value
+                leaf = self.leaves[int(k)]
+                value = t.item() if key.endswith("#") else self.configured.held(leaf, key, t)
+                state[leaf][key.removesuffix("#")] = value
 
     def keep(self, kept: np.ndarray, before: Mapping[str, torch.Tensor]) -> None:
         """Undo an epoch of members that are not ``kept`` (1,)."""

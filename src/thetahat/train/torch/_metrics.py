@@ -176,8 +176,11 @@ def hypothesis_of_arrays(module: Any, device: Any) -> Callable[[Any], Any]:
     return one
 
 
-def residuals_of(task: Task, h: Callable[[Any], Any]) -> Residuals:
-    """Return the residuals of h at points, for checks of a solution; a residual is PyTorch's."""
+def residuals_of(task: Task, h: Callable[[Any], Any], device: Any) -> Residuals:
+    """Return the residuals of h at points, for checks of a solution; a residual is PyTorch's.
+
+    Args:    device: the module's.
+    """
 
     def default(h: Any, z: Any) -> torch.Tensor:
         x, y = inputs_and_target(z)
@@ -188,7 +191,7 @@ def residuals_of(task: Task, h: Callable[[Any], Any]) -> Residuals:
         at = residual or task.residual or default
         like = getattr(torch, task.dtype)
         leaves, tree = jax.tree.flatten(points)
-        rows = [torch.as_tensor(np.array(leaf)) for leaf in leaves]
+        rows = [torch.as_tensor(np.array(leaf), device=device) for leaf in leaves]
         rows = [row.to(like) if row.is_floating_point() else row for row in rows]
 
         def one(*row: torch.Tensor) -> torch.Tensor:

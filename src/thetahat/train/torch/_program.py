@@ -33,7 +33,7 @@ from thetahat.train.torch._fitted import TorchFitted
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._losses import of_torch, thetahats
 from thetahat.train.torch._metrics import hypothesis_of_arrays, residuals_of
-from thetahat.train.torch._module import random_numbers, seeded
+from thetahat.train.torch._module import random_numbers, seeded, trained_layout
 from thetahat.train.torch._stacked import Stacked, stackable
 
 UNMOVED_AFTER = 10
@@ -198,7 +198,8 @@ class TorchProgram:
         engine.set_tensors(group.saved.tensors)
         engine.set_numbers(group.saved.numbers)
         first = engine.members[0] if engine.size > 1 else engine.member
-        with random_numbers(list(group.saved.generators), first.device) as after:
+        numbers = random_numbers(list(group.saved.generators), first.device)
+        with trained_layout(first.device), numbers as after:
             for i, order in enumerate(engine.orders(epoch, n)):
                 if not any(row.outcome == RUNNING for row in rows):
                     break
@@ -279,7 +280,8 @@ class TorchProgram:
         found = []
         for engine, group in zip(self.engines, state, strict=True):
             first = engine.members[0] if engine.size > 1 else engine.member
-            with random_numbers(list(group.saved.generators), first.device):
+            numbers = random_numbers(list(group.saved.generators), first.device)
+            with trained_layout(first.device), numbers:
                 found.append(engine.final(group.best, parts))
         return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
 
@@ -289,7 +291,7 @@ class TorchProgram:
         for k, member in enumerate(self.members):
             module = self.fitted(state, k, {}).model
             h = hypothesis_of_arrays(module, member.device)
-            made = table_columns(member.task, h, residuals_of(member.task, h))
+            made = table_columns(member.task, h, residuals_of(member.task, h, member.device))
             tables = {name: whole_columns(_on_host(c)) for name, c in made.items()}
             found.append(with_verdicts(tables))
         return found

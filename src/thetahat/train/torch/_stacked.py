@@ -9,7 +9,7 @@ import numpy as np
 
 from thetahat.train.torch._alone import TorchMember
 from thetahat.train.torch._library import torch
-from thetahat.train.torch._module import parted
+from thetahat.train.torch._module import generators, parted, set_generators
 from thetahat.train.torch._optimizers import ELEMENTWISE, LINEAR, Configured
 from thetahat.train.torch._parts import EVAL_BLOCK
 
@@ -63,7 +63,7 @@ def _maps(members: Sequence[TorchMember]) -> bool:
     tried = Stacked(members)
     part = tried.parts["train"]
     rows = [leaf.narrow(tried.axis, 0, min(2, members[0].plan.batch)) for leaf in part]
-    before = torch.get_rng_state()
+    state, device = generators(members[0].device), members[0].device
     try:
         for module_trains in (True, False):
             tried.module.train(module_trains)
@@ -71,7 +71,7 @@ def _maps(members: Sequence[TorchMember]) -> bool:
     except (RuntimeError, TypeError, ValueError, NotImplementedError):
         return False
     finally:
-        torch.set_rng_state(before)
+        set_generators(state, device)
     return True
 
 
@@ -91,7 +91,8 @@ class Stacked:
             name: torch.stack([m.frozen[name].detach() for m in members]) for name in first.frozen
         }
         self.configured = [m.configured() for m in members]
-        self.optimizer = first.configured().optimizer
+        self.stepping = first.configured()
+        self.optimizer = self.stepping.optimizer
         self.optimizer.param_groups[0]["params"] = [self.flat]
         begun = {k: v for k, v in self.optimizer.state.items() if v}
         self.optimizer.state.clear()
@@ -139,7 +140,8 @@ class Stacked:
         self.optimizer.state.clear()
         for name, t in tensors.items():
             if name.startswith("optimizer/"):
-                self.optimizer.state[self.flat][name.removeprefix("optimizer/")] = t.clone()
+                key = name.removeprefix("optimizer/")
+                self.optimizer.state[self.flat][key] = self.stepping.held(self.flat, key, t)
 
     def set_state(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Set parameters and buffers alone."""
