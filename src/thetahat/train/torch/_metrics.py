@@ -16,6 +16,7 @@ from thetahat.risk import inputs_and_target
 from thetahat.risk.accept import Residuals
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._objective import one_of
+from thetahat.train.torch._parts import copied
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class TorchScores:
                 assert callable(metric.function)
                 return _scalar(name, metric.function(one_of(h), jax.tree.unflatten(tree, row)))
 
-            found[name] = torch.vmap(one, randomness="different")(*leaves)
+            found[name] = torch.vmap(one, randomness="different")(*copied(leaves))
         return found
 
     def of_part(self, prediction: Any, target: Any, weight: Any) -> dict[str, float]:

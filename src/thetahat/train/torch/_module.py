@@ -11,6 +11,7 @@ from typing import Any, cast
 from thetahat import models
 from thetahat.core import ConfigError, Task
 from thetahat.models import torch as modules
+from thetahat.train._memory import free_memory
 from thetahat.train.torch._library import torch
 
 nn: Any = torch.nn
@@ -54,6 +55,13 @@ def device_of(module: Any) -> torch.device:
     for tensor in (*module.parameters(), *module.buffers()):
         return tensor.device
     return torch.get_default_device()
+
+
+def free_on(device: torch.device) -> float:
+    """Return how many bytes are free where a module is."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    return free_memory()
 
 
 def trained(module: Any) -> dict[str, torch.Tensor]:
