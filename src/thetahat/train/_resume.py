@@ -94,8 +94,11 @@ def resume_state(program: Program, found: ResumedFit, options: Options) -> Any:
     differ = compare_arrays(before, now, options.idle)
     if differ:
         raise CheckpointError(refusal(options.checkpoint, differ))
-    moved = [(a.get("device"), b["device"]) for a, b in zip(before, now, strict=True)]
-    found.notes += tuple(f"device was {a}, is {b}" for a, b in dict.fromkeys(moved) if a != b)
+    for name in ("device", "matrix_products"):
+        moved = [(a.get(name), b.get(name)) for a, b in zip(before, now, strict=True)]
+        found.notes += tuple(
+            f"{name.replace('_', ' ')} was {a}, is {b}" for a, b in dict.fromkeys(moved) if a != b
+        )
     state = program.unpack(checkpoint.arrays, first, new_rules=found.new_rules)
     if not found.new_rules:
         return state

@@ -40,7 +40,7 @@ from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
 from thetahat.train.jax._orders import Orders, made_inside, own_seeds
 from thetahat.train.jax._padding import padding_of
-from thetahat.train.jax._precision import ON_DISK, precision
+from thetahat.train.jax._precision import FULL, ON_DISK, asked_products, precision
 from thetahat.train.jax._predictor import ModelSource, Predictor, source_of
 from thetahat.train.jax._residuals import residuals_of
 from thetahat.train.jax._staging import Staged, stage
@@ -386,6 +386,8 @@ class CohortProgram:
             "device": f"{device.platform}: {device.device_kind}",
             "n_devices": jax.device_count(),
         }
+        if device.platform != "cpu":
+            shared["matrix_products"] = asked_products() or FULL
         if self.task.start is not None:
             shared["start"] = str(self.task.start)
         if name := self.staged.adapted.name:
