@@ -33,6 +33,7 @@ from thetahat.models.torch._examine import (
     plain_tensors,
     refuse_batch_norm,
 )
+from thetahat.models.torch._generators import numbers_from
 from thetahat.models.torch._tensor import JaxTensor, converting, wrapped
 
 Factory = Callable[..., Any]
@@ -96,8 +97,7 @@ def adapt_torch(model: Any, seed: Any, selections: Sequence[Selected]) -> Adapte
 def made(factory: Factory, seed: int) -> Any:
     """Call what makes a module, after ``torch.manual_seed(seed)``."""
     wanted = _arguments(factory)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with numbers_from(seed):
         return factory(*([seed] if wanted else []))
 
 
