@@ -66,6 +66,7 @@ from thetahat.analysis._run_tables import (
     TABLE_QUANTILES as TABLE_QUANTILES,
     TableBands as TableBands,
     TableSetting as TableSetting,
+    drawn_columns as drawn_columns,
     table_bands as table_bands,
     table_settings as table_settings,
 )
@@ -117,6 +118,7 @@ __all__ = [
     "counts_by_mean",
     "curve_band",
     "directions_in",
+    "drawn_columns",
     "effects",
     "ending",
     "finite",

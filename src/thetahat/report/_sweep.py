@@ -138,7 +138,8 @@ def _columns(
     counts = ("runs", "n", "failed", "unfinished") if study.replicated or whole else ("runs",)
     columns += [Column(name) for name in counts]
     if any(run.stopped_early for run in study.runs):
-        columns.append(Column("epochs"))
+        counted = sorted({run.counted for run in study.runs if run.epochs})
+        columns.append(Column("epochs", " or ".join(counted) or "epochs"))
     for name, numbers in metrics.items():
         for key in numbers:
             plain_name = key == study.word and not study.replicated

@@ -261,8 +261,8 @@ class SweepPage {
     const { all, shown } = columnsOf(this);
     const now = new Set(this.columns.length ? this.columns : shown);
     const search = h("input", { type: "search", placeholder: "which column?", "aria-label": "Find a column" });
-    const rows = all.map((c) => { const box = h("input", { type: "checkbox", checked: now.has(c) }); box.addEventListener("change", () => { box.checked ? now.add(c) : now.delete(c); this.columns = all.filter((one) => now.has(one)); view.set({ cols: this.columns.join(",") }); this.remakeTable(); }); return [c, h("label", {}, box, title(c), h("span.dim", {}, c.startsWith("c.") ? " config" : c.startsWith("m.") ? " metric" : ""))]; });
-    search.addEventListener("input", () => { for (const [c, row] of rows) row.hidden = !title(c).toLowerCase().includes(search.value.toLowerCase()); });
+    const rows = all.map((c) => { const box = h("input", { type: "checkbox", checked: now.has(c) }); box.addEventListener("change", () => { box.checked ? now.add(c) : now.delete(c); this.columns = all.filter((one) => now.has(one)); view.set({ cols: this.columns.join(",") }); this.remakeTable(); }); return [c, h("label", {}, box, title(c, this.model), h("span.dim", {}, c.startsWith("c.") ? " config" : c.startsWith("m.") ? " metric" : ""))]; });
+    search.addEventListener("input", () => { for (const [c, row] of rows) row.hidden = !title(c, this.model).toLowerCase().includes(search.value.toLowerCase()); });
     const usual = h("button", { type: "button", onclick: () => { view.set({ cols: null }); this.columns = []; const { shown: back } = columnsOf(this); now.clear(); back.forEach((c) => now.add(c)); rows.forEach(([c, row]) => { row.firstChild.checked = now.has(c); }); this.remakeTable(); } }, "As usual");
     return h("details.menu", {}, h("summary.button", {}, "Columns"), h("div", {}, h("div.tools", {}, search, usual), h("div.list", {}, rows.map(([, row]) => row))));
   }

@@ -14,7 +14,8 @@ let library = null;
 export const tableLibrary = () => (library ||= import("../vendor/tabulator/tabulator.esm.min.js").then((read) => read.TabulatorFull, (error) => { library = null; throw error; }));
 export const ROW = 28;
 
-export const title = (column) => OWN[column] || column.slice(2);
+// Programs count steps; experiments, which know how many epochs there will be, epochs.
+export const title = (column, model) => (column === "epochs" && model?.steps ? "steps" : OWN[column] || column.slice(2));
 
 // Which columns there are, and which are shown unless the address says otherwise.
 export function columnsOf(state) {
@@ -91,7 +92,7 @@ const lacks = (v) => v === null || v === undefined || v === "" || (typeof v === 
 // Widths from a sample of the cells: measuring every one would take longer than all the rest.
 function fitted(column, state) {
   const said = style(state, column);
-  let most = title(column).length + 5;
+  let most = title(column, state.model).length + 5;
   const every = Math.max(1, Math.floor(state.model.runs.length / 200));
   for (let i = 0; i < state.model.runs.length; i += every) { const v = value(state.model.runs[i], column); most = Math.max(most, Math.min(30, (finite(v) ? said(v) : short(v)).length)); }
   return Math.round(30 + 7.6 * most);
@@ -111,8 +112,8 @@ function definition(column, state) {
   const read = getter(column);
   const right = numeric(column, state);
   return {
-    title: title(column), field: column, frozen: column === "name" && document.documentElement.clientWidth > 640, hozAlign: right ? "right" : "left", headerHozAlign: right ? "right" : "left",
-    titleFormatter: () => h("span", { title: title(column) }, title(column)), mutator: undefined, accessor: undefined,
+    title: title(column, state.model), field: column, frozen: column === "name" && document.documentElement.clientWidth > 640, hozAlign: right ? "right" : "left", headerHozAlign: right ? "right" : "left",
+    titleFormatter: () => h("span", { title: title(column, state.model) }, title(column, state.model)), mutator: undefined, accessor: undefined,
     formatter: (one) => cell(one.getData(), column, state), tooltip: false,
     sorter: (a, b, ra, rb, _c, direction) => {
       const [x, y] = [read(ra.getData()), read(rb.getData())];
