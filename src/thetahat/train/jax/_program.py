@@ -40,7 +40,7 @@ from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
 from thetahat.train.jax._orders import Orders, made_inside, own_seeds
 from thetahat.train.jax._padding import padding_of
-from thetahat.train.jax._precision import ON_DISK, precision
+from thetahat.train.jax._precision import FULL, ON_DISK, asked_products, precision
 from thetahat.train.jax._predictor import ModelSource, Predictor, source_of
 from thetahat.train.jax._residuals import residuals_of
 from thetahat.train.jax._staging import Staged, stage
@@ -237,6 +237,26 @@ class CohortProgram:
         other._fingerprint = None  # its mathematics is taken as known, and not compared
         return other
 
+    def moved(self, device: Any, chunk: Any = None) -> CohortProgram:
+        """The same members on another device, after ``init``; one that can only ``advance``.
+
+        Args:    chunk: what another call has compiled for that device: its ``chunk``.
+        """
+        other = copy.copy(self)
+        other._made, other._given = jax.device_put((self._made, self._given), device)
+        other._chunk, other._host, other.traces, other.compile_s = chunk, None, 0, 0.0
+        if chunk is None:
+            other._lowered = None
+            other.__dict__.pop("_fingerprint", None)  # it names the device too
+            with jax.default_device(device):
+                other.compile()
+        return other
+
+    @property
+    def chunk(self) -> Any:
+        """The compiled chunk."""
+        return self._chunk
+
     def remapped(self, mode: str) -> CohortProgram:
         """The same members in the other mode."""
         return type(self)(self.build, self.hyper, self.staged, self.size, mode)
@@ -388,6 +408,8 @@ class CohortProgram:
             "device": f"{device.platform}: {device.device_kind}",
             "n_devices": jax.device_count(),
         }
+        if device.platform != "cpu":
+            shared["matrix_products"] = asked_products() or FULL
         if self.task.start is not None:
             shared["start"] = str(self.task.start)
         if name := self.staged.adapted.name:
