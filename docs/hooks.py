@@ -36,7 +36,8 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Rewrite what GitHub and MkDocs write in two ways: links to examples, and kinds of blocks."""
-    markdown = re.sub(r"\]\(\.\./examples/(\w+)\.py\)", r"](examples/\1.md)", markdown)
+    markdown = re.sub(r"\]\(\.\./examples/([\w/]+)\.py\)", r"](examples/\1.md)", markdown)
+    markdown = markdown.replace("](../benchmarks/results/", "](benchmarks/")
     markdown = markdown.replace("](reference.html)", "](reference.md)")
     return re.sub(r"^(\s*```)(\w+) [^\n`]+$", r"\1\2", markdown, flags=re.MULTILINE)
 
@@ -47,10 +48,10 @@ def made_pages() -> Iterator[tuple[str, str]]:
     from reference import reference_markdown
 
     yield "reference.md", reference_markdown()
-    for source in sorted((ROOT / "examples").glob("*.py")):
-        text = source.read_text(encoding="utf-8")
+    for path in _examples():
+        text = (ROOT / path).with_suffix(".py").read_text(encoding="utf-8")
         title = text.removeprefix('"""').partition("\n")[0].rstrip(".").strip()
-        yield f"examples/{source.stem}.md", f"# {title}\n\n```python\n{text}```\n"
+        yield path, f"# {title}\n\n```python\n{text}```\n"
     yield from _benchmarks()
 
 
@@ -63,7 +64,10 @@ def _benchmarks() -> list[tuple[str, str]]:
 
 
 def _examples() -> list[str]:
-    return [f"examples/{path.stem}.md" for path in sorted((ROOT / "examples").glob("*.py"))]
+    """The paths of the examples' pages, those of functional equations last."""
+    folders = [ROOT / "examples", ROOT / "examples" / "equations"]
+    found = [path for folder in folders for path in sorted(folder.glob("*.py"))]
+    return [path.relative_to(ROOT).with_suffix(".md").as_posix() for path in found]
 
 
 def _decisions() -> list[str]:

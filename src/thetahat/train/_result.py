@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import ConfigError, MissingExtra, Status, Task
+from thetahat.core.acceptance import ACCEPT, nearest_solution
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
 from thetahat.train._classify import ClassScores, scores_of
@@ -97,6 +98,12 @@ class Result(FittedFunction):
     def accepted(self) -> bool | None:
         """Whether the solution passed all checks of its Task; None where none were evaluated."""
         return accepted_of(self.tables)
+
+    @property
+    def solution(self) -> str | None:
+        """The name of the solution that it found, by ``th.accept.solution``; None where none is
+        named, or the result is not accepted."""
+        return (nearest_solution(self.tables[ACCEPT]) or None) if self.accepted else None
 
     @property
     def data(self) -> Any:

@@ -24,7 +24,7 @@ from thetahat.core import (
     Tracker,
     notify,
 )
-from thetahat.core.acceptance import ACCEPT, ACCEPTED, failed_checks
+from thetahat.core.acceptance import ACCEPT, accepted_reason, failed_checks
 from thetahat.core.errors import why_failed
 from thetahat.core.metric import PARTS, RISKS, directions_of
 from thetahat.core.packed_table import pack_table
@@ -340,7 +340,7 @@ def judged(result: Result, checks: bool) -> Result:
         why = failed_checks(result.tables[ACCEPT])
     if why:
         return replace(result, status=Status.REJECTED, reason=f"{why}; {result.reason}")
-    return replace(result, reason=result.reason + ACCEPTED)
+    return replace(result, reason=accepted_reason(result.reason, result.tables[ACCEPT]))
 
 
 def ended(

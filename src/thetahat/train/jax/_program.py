@@ -267,7 +267,9 @@ class CohortProgram:
 
         names: list[str] = []
 
-        def numbers(member: Member, data: Any, params: Any) -> Any:
+        def numbers(member: Member, data: Any, at: Any) -> Any:
+            params, points = at
+            data = data if points is None else data.changed(train=points)
             there = _member.parts_of(data)
             found = member.final(params, {name: there[name] for name in parts if name in there})
             names[:] = sorted(found)
@@ -280,7 +282,7 @@ class CohortProgram:
             return read, tuple(names)
 
         with precision(self.dtype):
-            args = (*self._fixed, best_params(state))
+            args = (*self._fixed, (best_params(state), state.points))
             if parts not in self._finals:
                 kept = self._kept(parts)
                 self._finals[parts] = self._timed(compile_) if kept is None else kept
@@ -492,13 +494,15 @@ class CohortProgram:
     def _arrays(self, state: TrainState, k: int) -> tuple[Any, Any, Any]:
         """(params at the best state, frozen arrays, data) of member ``k``, on the host."""
         if self._host is None or self._host[0] is not state:
-            self._host = (state, *jax.device_get((best_params(state), self._made)))
-        _, params, arrays = self._host
-        params = jax.tree.map(lambda a: a[k], params)
+            self._host = (state, *jax.device_get((best_params(state), state.points, self._made)))
+        _, params, points, arrays = self._host
+        params, points = jax.tree.map(lambda a: a[k], (params, points))
         made = [a[k] if own else a for a, own in zip(arrays, self.staged.owned, strict=True)]
         data, frozen = self.staged.inputs(made, self.staged.given)
         if self._padding is not None:
             params, data = self._padding.cut_state(params, lead=0), self._padding.cut(data)
+        if points is not None:
+            data = data.changed(train=points)
         data = data.changed(rows=self.staged.rows)
         transform = self.staged.transform or data.transform
         if isinstance(transform, Transform):

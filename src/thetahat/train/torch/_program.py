@@ -81,6 +81,11 @@ def checked(task: Task) -> Task:
     Raises:  ConfigError, DataError.
     """
     check_obeyed(task, *OBEYED, backend=("auto", "torch"))
+    if isinstance(task.residual, risk.BlockResidual):
+        raise ConfigError(
+            f"PyTorch trains {type(task.model).__name__}, and does not support residual= by block;"
+            " give backend='jax', or a model of JAX such as th.models.MLP"
+        )
     data = task.data if isinstance(task.data, Data) else Data(task.data)
     loss = thetahats(task.loss)
     loss = None if of_torch(loss) else risk.resolve_loss(loss)

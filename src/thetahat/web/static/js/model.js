@@ -7,6 +7,15 @@ export const WELL = new Set(["finished", "stopped"]);
 export const FAILED = new Set(["failed", "diverged", "rejected"]);
 export const OPEN = new Set(["queued", "running"]);
 export const CUT = new Set(["interrupted", "cancelled", "unmoved"]);
+// The solutions that accepted runs found (core/acceptance.py), the most frequent first: [name, count].
+export function solutions(runs) {
+  const found = new Map();
+  for (const run of runs) {
+    const said = WELL.has(run.status) && /; found ([^;]+); accepted$/.exec(run.reason || "");
+    if (said) found.set(said[1], (found.get(said[1]) || 0) + 1);
+  }
+  return [...found].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+}
 export const sum = (counts, names) => [...names].reduce((all, name) => all + (counts[name] || 0), 0);
 // The setting of a run in the server's ranking.
 const settingOf = new WeakMap();

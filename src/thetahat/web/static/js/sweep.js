@@ -3,7 +3,7 @@ import { download, get, post, view } from "./api.js";
 import { axis, base, chart, css, drawWhenIdle, ramp, tip, tooltip } from "./charts.js";
 import { ask, command, fill, fillSelect, flag, h, panel, patch, save, select, status, toggle } from "./dom.js";
 import { brief, center, finite, many, short, span } from "./format.js";
-import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, sum, tied, WELL } from "./model.js";
+import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, solutions, sum, tied, WELL } from "./model.js";
 import { contourChart, reach, sliceChart, timeChart } from "./overview.js";
 import { axesOf, parallelChart } from "./parallel.js";
 import { ParetoPanel } from "./pareto.js";
@@ -131,6 +131,7 @@ class SweepPage {
     const total = sweep.points ?? sweep.plan?.count ?? null;
     const tile = (name, ...words) => h("div.tile", {}, h("dt", {}, name), h("dd", {}, words));
     const passed = sampled ? sum(n, WELL) : runs.filter((run) => WELL.has(run.status) && /; accepted$/.test(run.reason || "")).length;
+    const found = sampled ? [] : solutions(runs);
     const checked = n.rejected || (!sampled && passed);
     const times = runs.filter(counts).map((run) => run.time).filter(finite);
     patch(this.tiles,
@@ -138,7 +139,7 @@ class SweepPage {
       tile("runs over", `${over.toLocaleString("en")}`, h("small", {}, total ? ` of ${total.toLocaleString("en")}` : ""), total ? progress(over - bad - cut, bad + cut, n.running || 0, total) : ""),
       tile("running", n.running || 0, n.queued ? h("small", {}, ` + ${n.queued} queued`) : ""),
       tile("failed", bad ? bad.toLocaleString("en") : "none", bad ? h("small", {}, ` of ${begun.toLocaleString("en")}${n.diverged ? `, ${n.diverged.toLocaleString("en")} diverged` : ""}${n.rejected ? `, ${n.rejected.toLocaleString("en")} rejected` : ""}`) : "", cut ? h("small", { title: "interrupted, cancelled, or nothing moved: their numbers do not count" }, `${bad ? "; " : " "}${cut} not finished`) : ""),
-      checked ? tile("accepted", passed.toLocaleString("en"), h("small", { title: "runs whose solutions passed their checks, of all that are over" }, ` of ${over.toLocaleString("en")}`)) : null,
+      checked ? tile("accepted", passed.toLocaleString("en"), h("small", { title: "runs whose solutions passed their checks, of all that are over" }, ` of ${over.toLocaleString("en")}${found.length ? ": " + found.map(([name, count]) => `${count.toLocaleString("en")} ${name}`).join(", ") : ""}`)) : null,
       tile("agents", busy.length, h("small", {}, busy.length ? ` ${busy.map((a) => a.host).filter((v, i, all) => all.indexOf(v) === i).slice(0, 2).join(", ")}` : " none at work")),
       times.length ? tile("time of a run", span(median(times)), h("small", {}, ` median of ${times.length.toLocaleString("en")}${sampled ? " drawn by lot" : ""}`)) : null);
     const reasons = new Map();
