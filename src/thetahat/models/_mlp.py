@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Params = dict[str, list[dict[str, jax.Array]]]
 
 
-_TRUNCATED_STD = 0.87962566
+TRUNCATED_STD = 0.87962566
 """Standard deviation of a standard normal cut at two."""
 
 
@@ -122,7 +122,7 @@ def _drawn(key: PRNGKeyArray, sizes: tuple[int, ...], bias: bool) -> Params:
     layers = []
     for n, (into, units) in enumerate(shapes):
         kernel = draws[n, : into * units].reshape(into, units)
-        layer = {"kernel": kernel / (_TRUNCATED_STD * into**0.5)}
+        layer = {"kernel": kernel / (TRUNCATED_STD * into**0.5)}
         if bias:
             layer["bias"] = jnp.zeros((units,))
         layers.append(layer)
