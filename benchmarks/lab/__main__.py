@@ -28,7 +28,7 @@ from typing import Any
 
 from benchmarks import machine
 
-WIDTHS, SIMULATIONS, EPOCHS, ROUNDS = 10, 100, 50, 7
+WIDTHS, SIMULATIONS, EPOCHS, ROUNDS = 10, 100, 50, 3
 SIGMA, LR = 1.5, 0.1
 PACKAGES = ("thetahat", "jax", "jaxlib", "optax", "numpy", "torch", "joblib")
 GOAL = {"thetahat, compiled": 80, "thetahat, cold": 10}
@@ -81,27 +81,14 @@ def lectures(sample: tuple[Any, ...], simulations: int) -> float:
 
 def ours(sample: tuple[Any, ...], simulations: int) -> float:
     """The same by one call of th.fit_many; the mean test loss of the last epoch."""
-    import jax
-    import jax.numpy as jnp
     import numpy as np
-    import optax
 
     import thetahat as th
-
-    x, y, fresh, y_fresh, f_fresh = sample
-
-    def net(width: float = 5.0, lr: float = LR, seed: th.Seed = 0) -> th.Task:
-        return th.Task(
-            th.lab.MaskedMLP(5, WIDTHS, width, depth=1, initial="uniform"),
-            th.Data((x, y), (fresh, y_fresh)),
-            metrics={"error_f": lambda h: jnp.mean((jax.vmap(h)(fresh) - f_fresh) ** 2)},
-            optimizer=optax.adam(lr),
-            epochs=EPOCHS,
-            seed=seed,
-        )
+    from benchmarks.lab.net import net_of
 
     widths = [float(width) for width in range(1, WIDTHS + 1)]
-    fits = th.fit_many(net, th.lab.grid(width=widths, seed=range(simulations)))
+    configs = th.lab.grid(width=widths, seed=range(simulations))
+    fits = th.fit_many(net_of(sample, WIDTHS, EPOCHS, LR), configs)
     errors = th.lab.columns(fits, "error_f")
     assert errors.shape == (WIDTHS * simulations, EPOCHS)
     return float(np.mean(th.lab.columns(fits, "val_risk")[:, -1]))
@@ -130,12 +117,8 @@ def measure(rounds: int, simulations: int) -> dict[str, Any]:
         loss = way(sample, simulations)
         return time.process_time() - began, loss
 
-    import optax  # noqa: F401  (imports are no part of any time)
-    import torch  # noqa: F401
+    import benchmarks.lab.net  # noqa: F401  (imports are no part of any time)
 
-    import thetahat as th
-
-    _ = th.fit_many, th.lab.MaskedMLP
     lectures(sample, 1)
     taken: dict[str, list[tuple[float, float]]] = {"thetahat, cold": [timed(ours)]}
     experiment(sample, simulations)

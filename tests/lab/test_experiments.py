@@ -137,46 +137,6 @@ def test_the_path_of_a_fit_ends_near_the_function():
         assert found[f"{which} error"][-1] < found[f"{which} error"][0]
 
 
-def test_random_labels_are_fitted_and_teach_nothing():
-    found = run("random_labels", seeds=2, epochs=600)
-    ends = np.median(found["train"][:, :, -1], axis=1) / found["variance"]
-    assert (ends < 0.01).all()
-    errors = np.median(found["test"][:, :, -1], axis=1) / found["variance"]
-    assert errors[0] < 0.6 < 1 < errors[-1]
-
-
-def test_polynomials_win_on_the_smooth_target_and_nets_on_kinks():
-    found = run("fixed_features", samples=6, largest=12)
-    assert found["smooth polynomial"].min() < found["smooth net"].min()
-    assert found["kinked net"].min() < found["kinked polynomial"].min()
-
-
-def test_polynomials_fail_first_where_inputs_move():
-    found = run("distribution_shift", samples=4)
-    far = {
-        which: np.median(found[which][-1])
-        for which in ("line", "polynomial", "tanh net", "ReLU net")
-    }
-    near = {which: np.median(found[which][0]) for which in far}
-    assert max(near["polynomial"], near["tanh net"]) < near["line"]
-    assert far["polynomial"] > 100 * far["line"]
-
-
-def test_the_error_of_least_squares_is_the_theory():
-    found = run("noise_and_sample_size", samples=20, largest=160)
-    ratio = found["polynomial"][:, 1:] / found["theory"][:, 1:]
-    assert (np.abs(ratio - 1) < 0.6).all()
-    assert (np.abs(found["polynomial slope"] + 1) < 0.3).all()
-
-
-def test_every_regularisation_helps_a_wide_net():
-    found = run("regularisation", seeds=6, epochs=300)
-    none = found["ridge"][0].mean()
-    assert all(least < 0.8 * none for least in found["least"].values())
-    # The three start from the same parameters and data.
-    np.testing.assert_allclose(found["ridge"][0], found["weight decay"][0], rtol=1e-3)
-
-
 def test_derivatives_cost_what_the_lectures_count():
     found = run("derivative_cost", largest=64)
     for mode in ("forward", "reverse"):

@@ -34,7 +34,7 @@ class Line:
     """A curve of a panel, equally long columns; what is not finite is a gap.
 
     Args:    low, high: of its band, or empty.
-             look: "line", "points", "dashed" (a reference) or "faint" (one of many, unlabelled).
+             look: "line", "points", "dashed" (a reference) or "faint" (one of many).
              colour: position in the palette; None takes the next one.
     """
 
@@ -153,7 +153,7 @@ def _look(line: Line, colour: str) -> dict[str, Any]:
     if line.look == "dashed":
         return {"color": colour, "lw": 1.0, "ls": (0, (4, 2)), "label": name, "zorder": 6}
     if line.look == "faint":
-        return {"color": colour, "lw": 0.8, "alpha": 0.3}
+        return {"color": colour, "lw": 0.8, "alpha": 0.35, "label": name}
     return {"color": colour, "label": name, "marker": "o" if len(line.y) < 12 else None, "ms": 3.5}
 
 

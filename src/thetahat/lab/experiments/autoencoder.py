@@ -61,7 +61,7 @@ def labelled(scores: np.ndarray, z: np.ndarray, labels: int = 60) -> float:
     return float(1 - np.mean((basis[labels:] @ beta - y[labels:]) ** 2) / np.var(y[labels:]))
 
 
-def measure(draws: int = 5, epochs: int = 1500) -> dict[str, Any]:
+def measure(draws: int = 3, epochs: int = 800) -> dict[str, Any]:
     """Errors at new points by size of the code, draws in columns, and the use of two scores."""
     encode = jax.vmap(coder(2).encode, (None, 0))
     risks = []

@@ -19,7 +19,7 @@ from thetahat.lab import Composed, columns, grid, sample
 D, N_TEST = 10, 500
 PHI = th.models.MLP(1, width=16, depth=1, activation="tanh", out=8)
 RHO = th.models.MLP(8, width=16, depth=1, activation="tanh")
-SIZES = (25, 50, 100, 200)
+SIZES = (25, 50, 100, 200, 400)
 
 
 def dispersion(x: Any) -> Any:
@@ -37,13 +37,14 @@ def symmetric(
 ) -> th.Task:
     """Fit n of the drawn observations, and look at others; the seed draws data and parameters."""
     obs = sample(dispersion, largest, d=D, low=0.0, seed=seed)
+    new = sample(dispersion, N_TEST, d=D, low=0.0, seed=seed + 1_000_000)
     weight = (jnp.arange(largest) < n).astype(float)
     mlp = th.models.MLP(D, width=32, depth=2, activation="tanh")
     return th.Task(
         Composed(PHI, RHO, each=True) if symmetry else mlp,
         th.Data(
             th.Observations(obs.x, obs.y, weight),
-            sample(dispersion, N_TEST, d=D, low=0.0, seed=seed + 1_000_000),
+            th.Observations(*new, jnp.ones(N_TEST)),
         ),
         optimizer=optax.adam(optax.cosine_decay_schedule(lr, epochs)),
         epochs=epochs,
@@ -51,7 +52,7 @@ def symmetric(
     )
 
 
-def measure(draws: int = 5, epochs: int = 2000, largest: int = 200) -> dict[str, Any]:
+def measure(draws: int = 3, epochs: int = 1500, largest: int = 100) -> dict[str, Any]:
     """R2 at new points by sample size, draws of the data in rows."""
     sizes = [n for n in SIZES if n <= largest]
     y = sample(dispersion, 10_000, d=D, low=0.0, seed=999).y

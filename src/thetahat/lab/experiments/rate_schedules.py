@@ -50,7 +50,7 @@ def regression(
     )
 
 
-def measure(seeds: int = 20, epochs: int = 60, lr: float = 0.05) -> dict[str, Any]:
+def measure(seeds: int = 10, epochs: int = 40, lr: float = 0.05) -> dict[str, Any]:
     """Excess risk over the least squares solution by pass."""
     found: dict[str, Any] = {"pass": np.arange(1, epochs + 1)}
     for name in SCHEDULES:

@@ -46,7 +46,7 @@ def source(N: int = 3000, epochs: int = 300, seed: th.Seed = 0) -> th.Task:
     return th.Task(heads(TASKS), data, optimizer=adam, epochs=epochs, batch_size=64, seed=seed)
 
 
-def measure(tasks: int = 20, epochs: int = 600, source_epochs: int = 100) -> dict[str, Any]:
+def measure(tasks: int = 20, epochs: int = 400, source_epochs: int = 60) -> dict[str, Any]:
     """Error at new points by sample size, tasks in columns."""
     learned = th.fit(source, epochs=source_epochs)
 
@@ -59,7 +59,7 @@ def measure(tasks: int = 20, epochs: int = 600, source_epochs: int = 100) -> dic
         new = sample(f, 500, d=D, seed=seed + 1_000_000)
         return th.Task(
             th.freeze(model, "phi") if how == "frozen" else model,
-            th.Data(th.Observations(obs.x, obs.y, weight), new),
+            th.Data(th.Observations(obs.x, obs.y, weight), th.Observations(*new, jnp.ones(500))),
             optimizer=th.optim.named("adam", 0.003 if how == "fine-tuned" else 0.01),
             penalty=th.ridge(1e-3),
             epochs=epochs,

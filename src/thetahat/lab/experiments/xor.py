@@ -58,15 +58,18 @@ def answer(found: Mapping[str, Any]) -> str:
 def draw(found: Mapping[str, Any]) -> Any:
     """The paths of all starts, and the function of the best."""
     epochs = np.arange(1, found["risk"].shape[1] + 1)
-    lines = [Line("", epochs, risk, look="faint", colour=0) for risk in found["risk"]]
-    lines.append(
-        Line("best linear function", epochs[[0, -1]], [found["linear"]] * 2, look="dashed")
-    )
-    lines.append(Line("nets 2-4-1", epochs[:1], found["risk"][0][:1], colour=0))
+    names = ["nets 2-4-1"] + [""] * (len(found["risk"]) - 1)
+    risks = np.maximum(found["risk"], 1e-12)  # in single precision some are zero
+    lines = [
+        Line(name, epochs, risk, look="faint", colour=0)
+        for name, risk in zip(names, risks, strict=True)
+    ]
+    line = [found["linear"]] * 2
+    lines.append(Line("best linear function", epochs[[0, -1]], line, look="dashed"))
     return draw_panels(
         [
-            Panel("Twenty starts" if len(found["risk"]) == 20 else "Starts", lines, x="epoch",
-                  y="training risk", log_y=True, limits=(1e-7, 3.0)),
+            Panel("Training risk, by start", lines, x="epoch",
+                  y="training risk", log_y=True, limits=(1e-10, 3.0)),
             Heat("The best net: h(x)", found["surface"], found["axis"], found["axis"], "x 1", "x 2",
                  log=False),
         ]
