@@ -17,7 +17,13 @@ from thetahat.models._linear import (
     Linear as Linear,
     Polynomial as Polynomial,
 )
-from thetahat.models._mlp import ACTIVATIONS as ACTIVATIONS, MLP as MLP
+from thetahat.models._mlp import (
+    ACTIVATIONS as ACTIVATIONS,
+    MLP as MLP,
+    TRUNCATED_STD as TRUNCATED_STD,
+    activation as activation,
+)
+from thetahat.models._shapes import one_observation as one_observation
 from thetahat.models._start import (
     begun as begun,
     check_same_function as check_same_function,
@@ -37,6 +43,7 @@ __all__ = [
     "ACTIVATIONS",
     "CLIP",
     "MLP",
+    "TRUNCATED_STD",
     "Adapted",
     "Average",
     "Hypothesis",
@@ -46,6 +53,7 @@ __all__ = [
     "Polynomial",
     "Selected",
     "TabularMLP",
+    "activation",
     "adapt",
     "begun",
     "call_arguments",
@@ -58,6 +66,7 @@ __all__ = [
     "is_torch",
     "n_params",
     "named_arrays",
+    "one_observation",
     "select",
     "started",
     "trainable",

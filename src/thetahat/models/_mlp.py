@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Params = dict[str, list[dict[str, jax.Array]]]
 
 
-_TRUNCATED_STD = 0.87962566
+TRUNCATED_STD = 0.87962566
 """Standard deviation of a standard normal cut at two."""
 
 
@@ -135,7 +135,7 @@ def _drawn(key: PRNGKeyArray, sizes: tuple[int, ...], bias: bool, real: Any = No
             kernel = jnp.where(jnp.arange(into)[:, None] < real, kernel, 0)
             layer = {"kernel": kernel * _shrinkage(into, draws.dtype)[real - 1]}
         else:
-            layer = {"kernel": kernel / (_TRUNCATED_STD * into**0.5)}
+            layer = {"kernel": kernel / (TRUNCATED_STD * into**0.5)}
         if bias:
             layer["bias"] = jnp.zeros((units,))
         layers.append(layer)
@@ -147,7 +147,7 @@ def _shrinkage(most: int, dtype: Any) -> Array:
 
     XLA divides by a constant as it multiplies by its reciprocal: this is that reciprocal.
     """
-    return jnp.asarray(1 / (_TRUNCATED_STD * np.arange(1, most + 1) ** 0.5).astype(dtype))
+    return jnp.asarray(1 / (TRUNCATED_STD * np.arange(1, most + 1) ** 0.5).astype(dtype))
 
 
 Activation = Callable[[jax.Array], jax.Array]

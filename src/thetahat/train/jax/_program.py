@@ -494,22 +494,32 @@ class CohortProgram:
     def _arrays(self, state: TrainState, k: int) -> tuple[Any, Any, Any]:
         """(params at the best state, frozen arrays, data) of member ``k``, on the host."""
         if self._host is None or self._host[0] is not state:
-            self._host = (state, *jax.device_get((best_params(state), state.points, self._made)))
-        _, params, points, arrays = self._host
+            best = jax.device_get((best_params(state), state.points, self._made))
+            # Without an array of its own, every member has the same data, made and hashed once.
+            common = None if any(self.staged.owned) else self._inputs(best[2])
+            self._host = (state, *best, common)
+        _, params, points, arrays, common = self._host
         params, points = jax.tree.map(lambda a: a[k], (params, points))
-        made = [a[k] if own else a for a, own in zip(arrays, self.staged.owned, strict=True)]
-        data, frozen = self.staged.inputs(made, self.staged.given)
         if self._padding is not None:
-            params, data = self._padding.cut_state(params, lead=0), self._padding.cut(data)
-        if points is not None:
-            data = data.changed(train=points)
+            params = self._padding.cut_state(params, lead=0)
+        if common is None:
+            pairs = zip(arrays, self.staged.owned, strict=True)
+            common = self._inputs([a[k] if own else a for a, own in pairs])
+        frozen, data = common
+        return params, frozen, data if points is None else data.changed(train=points)
+
+    def _inputs(self, made: Sequence[Any]) -> tuple[Any, Any]:
+        """(frozen arrays, data) of a member whose arrays are ``made``."""
+        data, frozen = self.staged.inputs(list(made), self.staged.given)
+        if self._padding is not None:
+            data = self._padding.cut(data)
         data = data.changed(rows=self.staged.rows)
         transform = self.staged.transform or data.transform
         if isinstance(transform, Transform):
             data = data.changed(transform=transform.settled())
         elif transform is not None:
             data = data.changed(transform=transform)
-        return params, jax.tree.map(np.asarray, frozen), data
+        return jax.tree.map(np.asarray, frozen), data
 
     # -- tracing --------------------------------------------------------------------------------
 
