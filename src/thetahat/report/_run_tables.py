@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis import drawn_columns
+from thetahat.core.acceptance import ACCEPT
 from thetahat.figures import TableCurve, draw_tables
 from thetahat.format._numbers import plain, word
 from thetahat.format._table import Column
@@ -88,7 +89,7 @@ def run_tables(store: Store, run: RunRow) -> list[RunTable]:
     from thetahat.store import list_tables, read_table
 
     kinds = {one.name: one.kind for one in list_tables(store, run.id) if one.rows}
-    shown = [*kinds.items()][:MOST_TABLES]
+    shown = sorted(kinds.items(), key=lambda pair: pair[0] == ACCEPT)[:MOST_TABLES]
     return [RunTable(name, read_table(store, run.id, name), kind) for name, kind in shown]
 
 

@@ -17,6 +17,7 @@ from thetahat.analysis import (
     table_settings,
     value_word,
 )
+from thetahat.core.acceptance import ACCEPT
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.files import given_path
 from thetahat.figures import TableCurve, draw_tables
@@ -219,6 +220,7 @@ def study_tables(store: Store, study: Study) -> list[StudyTable]:
     }
     best = [s for s in study.settings if s.values and not s.hidden][:_MOST_SETTINGS]
     wanted = [place[s.runs[0].id] for s in best if s.runs[0].id in place]
+    known.sort(key=lambda one: one.name == ACCEPT)  # the checks come last
     made = (_study_table(store, study, one, wanted) for one in known[:MOST_TABLES])
     return [one for one in made if one is not None]
 

@@ -306,8 +306,10 @@ def _joined(parts: Sequence[tuple[str, bytes] | None], counts: np.ndarray) -> np
     kinds = {part[0] for part, n in zip(parts, counts, strict=True) if part is not None and n}
     lacks = any(part is None for part in parts)
     if kinds <= {"f8", "f4", "i8"}:
-        whole = kinds == {"i8"} and not lacks
-        joined = np.full(int(counts.sum()), 0 if whole else np.nan, np.int64 if whole else float)
+        dtype = np.int64 if kinds == {"i8"} and not lacks else float
+        joined = np.empty(int(counts.sum()), dtype)
+        if lacks:
+            joined[:] = np.nan
     elif kinds == {"b1"} and not lacks:
         joined = np.zeros(int(counts.sum()), bool)
     else:

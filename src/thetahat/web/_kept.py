@@ -12,12 +12,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
 from thetahat.analysis import TableBands, drawn_columns, table_bands, table_settings
+from thetahat.core.acceptance import ACCEPT
 from thetahat.core.errors import ConfigError
 from thetahat.core.garbage import uncollected
 from thetahat.store import (
     RunRow,
     Store,
+    StoredTable,
     SweepRow,
+    SweepTable,
     list_files,
     list_tables,
     read_table,
@@ -52,7 +55,7 @@ _lock = threading.Lock()
 
 def sweep_tables(store: Store, sweep: SweepRow) -> dict[str, Any]:
     """List the tables of a sweep's runs, and its settings."""
-    found = tables_of_sweep(store, sweep.id)
+    found = sorted(tables_of_sweep(store, sweep.id), key=_order)
     if not found:
         return {"tables": [], "settings": []}
     settings = table_settings(store, sweep)
@@ -71,6 +74,11 @@ def sweep_tables(store: Store, sweep: SweepRow) -> dict[str, Any]:
         ],
         "n_settings": len(settings),
     }
+
+
+def _order(table: SweepTable | StoredTable) -> bool:
+    """Put the table of a Task's checks last."""
+    return table.name == ACCEPT
 
 
 def read_tables_ahead(store: Store, sweep: SweepRow) -> None:
@@ -263,7 +271,7 @@ def run_kept(store: Store, run: RunRow) -> dict[str, Any]:
     return {
         "tables": [
             {"name": t.name, "step": t.step, "rows": t.rows, "columns": t.columns, "kind": t.kind}
-            for t in list_tables(store, run.id)
+            for t in sorted(list_tables(store, run.id), key=_order)
         ],
         "files": [
             {
@@ -289,6 +297,7 @@ def run_table(store: Store, run: RunRow, name: str, step: int | None) -> dict[st
     every = max(1, -(-rows // _MOST_PLACES))
     return {
         "rows": rows,
+        "kind": kind,
         "columns": {k: [_cell(v) for v in column[::every]] for k, column in columns.items()},
         "numbers": numbers,
         "drawn": drawn_columns([k for k in numbers if k != next(iter(columns))], kind)[0],

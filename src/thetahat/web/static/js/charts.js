@@ -1,6 +1,6 @@
 // ECharts in our colours. Tooltips are elements made of text nodes, never HTML of data.
 import { h } from "./dom.js";
-import { short } from "./format.js";
+import { plainly, short } from "./format.js";
 
 const charts = new Set();
 // ECharts has a megabyte: the page reads its runs while it loads.
@@ -110,7 +110,7 @@ export function tip(title, pairs, last) {
 export function axis(name, more = {}) {
   const { type = "value", ...rest } = more;
   return {
-    type, name, nameLocation: "middle", nameGap: 28, scale: true,
+    type, name: cut(plainly(String(name ?? "")), 60), nameLocation: "middle", nameGap: 28, scale: true,
     nameTextStyle: { color: css("--dim"), fontSize: 11 }, axisLine: { lineStyle: { color: css("--line") } },
     axisTick: { show: false }, minorTick: { show: false }, splitLine: { lineStyle: { color: css("--grid") } },
     axisLabel: { color: css("--dim"), fontSize: 11, hideOverlap: true, formatter: type === "category" ? (v) => cut(String(v), 14) : (v) => short(v, 3) },

@@ -1,4 +1,6 @@
 // Elements from plain values. Text is always a text node: data is never parsed as HTML.
+import { plainly } from "./format.js";
+
 const PROPERTIES = new Set(["value", "checked", "disabled", "hidden", "open", "selected", "indeterminate"]);
 
 export function h(tag, attributes = {}, ...children) {
@@ -21,7 +23,7 @@ export function h(tag, attributes = {}, ...children) {
 function append(parent, children) {
   for (const child of children.flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;
-    parent.append(child instanceof Node ? child : document.createTextNode(String(child)));
+    parent.append(child instanceof Node ? child : document.createTextNode(plainly(String(child))));
   }
 }
 

@@ -64,4 +64,7 @@ export function flat(config, above = "", into = {}) {
 }
 
 // A name as a label: a long one is cut, and its title has all of it.
+// Characters that turn the direction of text are written out: what is read is what is there.
+export const plainly = (text) => text.replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.codePointAt(0).toString(16).padStart(4, "0")}`);
+
 export const brief = (text, most = 32) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);

@@ -60,7 +60,7 @@ export class ParetoPanel {
     const two = this.front.objectives.length === 2;
     return base({
       xAxis: { ...scale(x, i), splitLine: { show: false } }, yAxis: scale(y, j, { nameGap: 40 }),
-      grid: { left: 22, right: 16, top: 14, bottom: 26, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
+      grid: { left: 8, right: 16, top: 14, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "all" },
       tooltip: tooltip({ formatter: (p) => { if (p.seriesName === "front") return this.tipOf(points[p.dataIndex]); const run = runAt(p); return run ? runTip(run, state) : ""; } }),
       series: [...dots.series(),
         ...(two ? [{ type: "line", name: "edge", data: corners, showSymbol: false, silent: true, z: 4, lineStyle: { color: css("--c2"), width: 1.5 } }] : []),

@@ -2,7 +2,7 @@
 import { get, view } from "./api.js";
 import { command, fill, flag, h, panel, patch, runLink, status, sweepLink, toggle } from "./dom.js";
 import { axisOf, BOOKS, curveChart, families, legend, pointsOver, spansDecades } from "./curves.js";
-import { ago, brief, finite, flat, local, short, span } from "./format.js";
+import { ago, brief, finite, flat, local, plainly, short, span } from "./format.js";
 import { CUT, FAILED } from "./model.js";
 import { keptPanels } from "./tables.js";
 
@@ -14,7 +14,7 @@ export async function show(main, id, { crumbs }) {
   await page.load();
   const { run } = page;
   crumbs(run.sweep ? sweepLink(run.sweep.id, run.sweep.name) : run.experiment && h("span", {}, run.experiment), h("span", {}, run.name));
-  document.title = `${run.name} · thetahat`;
+  document.title = `${plainly(brief(run.name, 80))} · thetahat`;
   return page;
 }
 

@@ -2,7 +2,7 @@
 import { download, get, post, view } from "./api.js";
 import { axis, base, chart, css, drawWhenIdle, ramp, tip, tooltip } from "./charts.js";
 import { ask, command, fill, fillSelect, flag, h, panel, patch, save, select, status, toggle } from "./dom.js";
-import { brief, center, finite, many, short, span } from "./format.js";
+import { brief, center, finite, many, plainly, short, span } from "./format.js";
 import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, solutions, sum, tied, WELL } from "./model.js";
 import { contourChart, reach, sliceChart, timeChart } from "./overview.js";
 import { axesOf, parallelChart } from "./parallel.js";
@@ -15,7 +15,7 @@ export async function show(main, id, { crumbs }) {
   const answer = await get(`/api/sweeps/${encodeURIComponent(id)}${view.get("sample") ? `?sample=${encodeURIComponent(view.get("sample"))}` : ""}`);
   const page = new SweepPage(new Model(answer), main);
   crumbs(page.model.sweep.project ? h("span", {}, page.model.sweep.project) : null, h("span", {}, page.model.sweep.name));
-  document.title = `${page.model.sweep.name} · thetahat`;
+  document.title = `${plainly(brief(page.model.sweep.name, 80))} · thetahat`;
   await page.settle();
   if (page.model.runs.length <= LARGE && !page.model.sampled) await tableLibrary();
   page.build();

@@ -2,7 +2,7 @@
 import { get, view } from "./api.js";
 import { axis, base, chart, css, lineColour, tip, tooltip } from "./charts.js";
 import { fill, h, panel, select, toggle } from "./dom.js";
-import { finite, many, short } from "./format.js";
+import { brief, finite, many, short } from "./format.js";
 
 const BANDS = [["90", "5 to 95 %"], ["80", "10 to 90 %"], ["50", "25 to 75 %"], ["100", "least to greatest"]];
 const query = (words) => new URLSearchParams(Object.entries(words).filter(([, v]) => v !== "" && v !== null && v !== undefined));
@@ -115,15 +115,18 @@ function bandOption(found, one, i, range, single) {
   const data = pairs(one.low).map((d, k) => [...d, one.high[k]]).filter((d) => finite(d[1]) && finite(d[2]));
   const band = { type: "custom", name: "band", data: data.length && !words ? [data[0], data[data.length - 1]] : [], silent: true, clip: true, z: 1, tooltip: { show: false },
     renderItem: (params, api) => { if (params.dataIndex > 0) return { type: "group", children: [] }; const points = [...data.map((d) => api.coord([d[0], d[1]])), ...[...data].reverse().map((d) => api.coord([d[0], d[2]]))]; return { type: "polygon", shape: { points }, style: { fill: colour, opacity: 0.18 }, silent: true }; } };
-  const bars = words ? [["low", one.low], ["high", one.high]].map(([name, ys]) => line(name, pairs(ys), { color: colour, width: 1, type: "dashed" })) : [];
-  const runs = single ? one.lines.map((run) => ({ ...line(run.name, run.x.map((x, k) => [x, run.y[k]]), { color: colour, width: 1, opacity: 0.22 }, { id: `run:${run.id}`, z: 2, silent: true, emphasis: { disabled: true } }) })) : [];
+  // Words have no order: each has its point and its band, and no line joins them.
+  const dots = (size, opacity) => (words ? { showSymbol: true, symbol: "circle", symbolSize: size, lineStyle: { opacity: 0 }, itemStyle: { color: colour, opacity } } : {});
+  const bars = words ? [{ type: "custom", name: "band", silent: true, z: 1, tooltip: { show: false }, data: one.x.map((x, k) => [k, one.low[k], one.high[k]]).filter((d) => finite(d[1]) && finite(d[2])),
+    renderItem: (params, api) => { const [low, high] = [1, 2].map((k) => api.coord([api.value(0), api.value(k)])); return { type: "rect", shape: { x: low[0] - 9, y: high[1], width: 18, height: Math.max(1, low[1] - high[1]) }, style: { fill: colour, opacity: 0.18 } }; } }] : [];
+  const runs = single ? one.lines.map((run) => ({ ...line(run.name, run.x.map((x, k) => [x, run.y[k]]), { color: colour, width: 1, opacity: 0.22 }, { id: `run:${run.id}`, z: 2, silent: true, emphasis: { disabled: true } }), ...dots(3, 0.35) })) : [];
   const exact = one.exact.length ? [line(found.exact, pairs(one.exact), { color: css("--text"), width: 1.5, type: "dashed" }, { z: 6 })] : [];
   return base({
     xAxis: axis(found.x, words ? { type: "category", data: one.x.map(String) } : { splitLine: { show: false }, min: "dataMin", max: "dataMax" }),
     yAxis: axis(found.y, { nameGap: 44, ...(range || {}) }),
-    grid: { left: 26, right: 16, top: 14, bottom: 26, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
+    grid: { left: 8, right: 16, top: 14, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "all" },
     tooltip: tooltip({ trigger: "axis", formatter: (ps) => { const k = ps.find((p) => p.seriesName === "median")?.dataIndex; if (k === undefined) return ""; return tip(`${found.x} ${short(one.x[k])}`, [["median", short(one.middle[k])], ["band", `${short(one.low[k])} to ${short(one.high[k])}`], ...(one.exact.length ? [[found.exact, short(one.exact[k])]] : []), ["runs", one.n[k]]]); } }),
-    series: [band, ...bars, ...runs, line("median", pairs(one.middle), { color: colour, width: 2.2 }, { z: 5 }), ...exact, line("run", [], { color: css("--text"), width: 2 }, { id: "near", z: 8, silent: true })],
+    series: [band, ...bars, ...runs, { ...line("median", pairs(one.middle), { color: colour, width: 2.2 }, { z: 5 }), ...dots(9, 1) }, ...exact, line("run", [], { color: css("--text"), width: 2 }, { id: "near", z: 8, silent: true })],
   });
 }
 
@@ -189,12 +192,12 @@ function runTables(path, tables) {
       drawn = chart("", `${y} by ${x}`);
       const words = !found.numbers.includes(x);
       const pairs = found.columns[x].map((v, k) => [v, found.columns[y][k]]);
-      drawn.set(() => base({ xAxis: axis(x, words ? { type: "category", data: found.columns[x].map(String) } : { min: "dataMin", max: "dataMax" }), yAxis: axis(y, { nameGap: 44 }), grid: { left: 26, right: 16, top: 14, bottom: 26, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
-        tooltip: tooltip({ trigger: "axis", formatter: (ps) => tip(`${x} ${short(ps[0].value[0])}`, [[y, short(ps[0].value[1])]]) }), series: [{ type: words ? "bar" : "line", name: y, data: pairs, showSymbol: false, lineStyle: { color: lineColour(0), width: 1.8 }, itemStyle: { color: lineColour(0) } }] }));
+      drawn.set(() => base({ xAxis: axis(x, words ? { type: "category", data: found.columns[x].map(String) } : { min: "dataMin", max: "dataMax" }), yAxis: axis(y, { nameGap: 44 }), grid: { left: 8, right: 16, top: 14, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "all" },
+        tooltip: tooltip({ trigger: "axis", formatter: (ps) => tip(`${x} ${short(ps[0].value[0])}`, [[y, short(ps[0].value[1])]]) }), series: [{ type: words ? "bar" : "line", name: y, data: pairs, showSymbol: false, lineStyle: { color: lineColour(0), width: 1.8 }, itemStyle: { color: lineColour(0) }, ...(found.kind === "histogram" && y === "count" ? { step: "end", areaStyle: { opacity: 0.15 } } : {}) }] }));
     }
     const first = Object.values(found.first)[0]?.length || 0;
     const number = (c) => found.numbers.includes(c);
-    fill(box, drawn?.element, h("div.bounded", { tabindex: "0", role: "group", "aria-label": `rows of ${state.name}` }, h("table.plain", {}, h("thead", {}, h("tr", {}, columns.map((c) => h(number(c) ? "th.num" : "th", {}, c)))),
+    fill(box, drawn?.element, h("div.bounded", { tabindex: "0", role: "group", "aria-label": `rows of ${state.name}` }, h("table.plain", {}, h("thead", {}, h("tr", {}, columns.map((c) => h(number(c) ? "th.num" : "th", { title: c }, brief(c, 40))))),
       h("tbody", {}, Array.from({ length: first }, (_, k) => h("tr", {}, columns.map((c) => h(number(c) ? "td.num" : "td", {}, number(c) ? (finite(found.first[c][k]) ? short(found.first[c][k], 6) : "") : found.first[c][k] ?? ""))))))));
     made.say(`${many(found.rows, "row")}${first < found.rows ? `, the first ${first} listed` : ""}${found.columns[x].length < found.rows ? `, ${found.columns[x].length.toLocaleString("en")} drawn` : ""}.`);
   };
@@ -213,7 +216,7 @@ function runFiles(path, about) {
   const latest = new Map(about.files.filter((f) => f.media).map((f) => [f.name, f]));
   const shown = [...latest.values()].slice(0, 24).map((file) => h("figure.kept", {}, file.media === "text/html"
     ? h("iframe", { sandbox: "", loading: "lazy", src: at(file), title: label(file) })
-    : h("img", { src: at(file), loading: "lazy", alt: label(file) }), h("figcaption.dim.small", {}, label(file))));
+    : h("img", { src: at(file), loading: "lazy", alt: label(file) }), h("figcaption.dim.small", { title: label(file) }, brief(label(file), 60))));
   made.body.append(h("div.gallery", {}, shown), h("div.bounded", { tabindex: "0", role: "group", "aria-label": "files" }, h("table.plain", {}, h("thead", {}, h("tr", {}, ["name", "step", "kind", "size"].map((w) => h("th", {}, w)))),
     h("tbody", {}, about.files.map((f) => h("tr", {}, h("td", {}, h("a", { href: `${at(f)}?download=1`, download: "" }, f.name)), h("td", {}, f.step ?? ""), h("td", {}, f.kind), h("td.num", {}, size(f.bytes))))))));
   made.say(`${many(about.n_files, "file")}${about.n_files > about.files.length ? `, the last ${about.files.length} listed` : ""}. HTML is shown without its scripts; a click on a name downloads the file.`);
