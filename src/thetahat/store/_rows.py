@@ -253,17 +253,6 @@ def parse_all(texts: Iterable[str | None]) -> list[Any]:
     return json.loads(f"[{','.join([text or '{}' for text in texts])}]")
 
 
-def among(column: Any, ids: Iterable[str]) -> Any:
-    """Return the condition that a column is one of many ids, as one variable of the statement.
-
-    A database limits the number of variables.
-    """
-    from sqlalchemy import func, select  # a program that only logs does not load it
-
-    listed = func.json_each(json.dumps(list(ids))).table_valued("value")
-    return column.in_(select(listed.c.value))
-
-
 def near(path: str | None, folder: Path) -> str | None:
     """Make a path inside the store's folder relative to it, so that the folder can be moved."""
     if path is None:

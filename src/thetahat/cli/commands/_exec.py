@@ -37,14 +37,15 @@ def add_flags(parser: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the program."""
-    from thetahat.core.places import locate, wandb_path
+    from thetahat.core.places import given_place, locate, wandb_path
 
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not words:
         raise ConfigError("thetahat exec needs a program; such as: thetahat exec python figures.py")
     if words[0].endswith(".py"):
         words = [sys.executable, *words]
-    env = {**os.environ, "THETAHAT_STORE": str(locate(args.store)), **wandb_path(os.environ)}
+    env = {**os.environ, "THETAHAT_STORE": given_place(locate(args.store))}
+    env |= wandb_path(os.environ)
     if args.project:
         env["WANDB_PROJECT"] = args.project
     for name in ("WANDB_SERVICE", "THETAHAT_RUN_ID", "THETAHAT_RUN_ROWS", "THETAHAT_RUN_ENDING"):
