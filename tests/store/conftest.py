@@ -20,7 +20,7 @@ from postgres_server import PostgresServer, lacking
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that takes a store once for each database."""
-    if "store" not in metafunc.fixturenames:
+    if "database" not in metafunc.fixturenames:
         return
     only = getattr(metafunc.module, "SQLITE_ONLY", False)
     only = only or metafunc.definition.get_closest_marker("sqlite") is not None

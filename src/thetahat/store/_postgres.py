@@ -50,10 +50,10 @@ class PostgresDatabase:
 
     def connect(self) -> Engine:
         """Return an engine whose transactions begin with the store's lock, or read one moment."""
-        psycopg = _driver()
+        kind = _connection()
 
         def opened() -> Any:
-            raw = psycopg.connect(self.place.url, connect_timeout=_CONNECT_S, autocommit=True)
+            raw = kind.connect(self.place.url, connect_timeout=_CONNECT_S, autocommit=True)
             raw.adapters.register_dumper(str, _text_dumper())
             raw.execute(f"SET lock_timeout = {int(1000 * self._timeout_s)}")
             raw.autocommit = False
@@ -133,7 +133,7 @@ class PostgresDatabase:
         }
 
     def _known_folder(self, connection: Connection) -> Path:
-        known = dict(connection.execute(select(meta.c.key, meta.c.value)).tuples())
+        known = {row.key: row.value for row in connection.execute(select(meta))}
         if "folder" not in known:
             folder, name = self.folder, secrets.token_hex(8)
             make_folder(folder / STORE_ID)
@@ -169,6 +169,16 @@ def _driver() -> Any:
     except ImportError as error:
         raise MissingExtra("a store in PostgreSQL", "postgres") from error
     return psycopg
+
+
+def _connection() -> Any:
+    """Return psycopg's connection, which a store that is dropped closes without a warning."""
+
+    class Connection(_driver().Connection):
+        def __del__(self) -> None:
+            """The driver's own, which warns, is for connections that a program holds itself."""
+
+    return Connection
 
 
 def _text_dumper() -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import StoreError
 from thetahat.core.json import from_json, to_json
+from thetahat.core.places import Place
 from thetahat.core.run import Status
 from thetahat.store._blocks import AXES
 
@@ -284,7 +285,7 @@ def total_of(
     return seconds_between(started, until) if started and until else None
 
 
-def resolve(rows: Sequence[Mapping[Any, Any]], name: str, kind: str, path: Path) -> str:
+def resolve(rows: Sequence[Mapping[Any, Any]], name: str, kind: str, path: Place) -> str:
     """Find a row by its id, its name, the beginning of either, or ``last``; return its id.
 
     Args:    rows: with ``id`` and ``name``, the latest first.   kind: ``run`` or ``sweep``.
