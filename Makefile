@@ -23,7 +23,7 @@ demo: $(STAMPS)/demo
 
 # Tests wait for children and browsers: one process more than the two cores of CI keeps both at work.
 test:
-	$(MAKE) -j 2 $(STAMPS)/chromium $(STAMPS)/bytecode wheel
+	$(MAKE) -j 2 $(STAMPS)/chromium $(STAMPS)/postgres $(STAMPS)/bytecode wheel
 	$(BIN)/python -m pip --disable-pip-version-check install -q --no-deps --force-reinstall dist/*.whl
 	$(PINNED) $(PYTEST) --programs=standard $(PYTEST_ARGS) >$(STAMPS)/standard.log 2>&1 & \
 	$(QUICK) $(PYTEST) -n 2 --dist worksteal --programs=quick $(PYTEST_ARGS); quick=$$?; \
@@ -103,12 +103,23 @@ $(STAMPS)/bytecode: $(STAMPS)/test
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --collect-only -q >/dev/null || true  # the run reports errors
 	touch $@
 
-# Tests of the page drive Chromium. Where it cannot be installed from here they say so and are skipped,
-# but never in CI.
+# Tests of the page drive Chromium, those of the store a PostgreSQL server that they start. Where these
+# cannot be installed from here the tests say so and are skipped, but never in CI.
 $(STAMPS)/chromium: $(BIN)/python
 	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	  apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null || true; fi
+	touch $@
+
+# After Chromium: one apt-get at a time. Without the cluster that Debian makes of its own: no server runs beside those of the tests.
+$(STAMPS)/postgres: $(STAMPS)/chromium
+	@if [ ! -d /usr/lib/postgresql ] && ! command -v postgres >/dev/null && command -v apt-get >/dev/null \
+	  && [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null && \
+	  sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' \
+	  /etc/postgresql-common/createcluster.conf && DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -qq --no-install-recommends postgresql >/dev/null || true; fi
 	touch $@
 
 $(STAMPS)/lint: $(STAMPS)/test

@@ -14,6 +14,7 @@ from typing import Any
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import StoreError
 from thetahat.core.json import from_json, to_json
+from thetahat.core.places import Place
 from thetahat.core.run import Status
 from thetahat.store._blocks import AXES
 
@@ -267,17 +268,6 @@ def parse_all(texts: Iterable[str | None]) -> list[Any]:
     return json.loads(f"[{','.join([text or '{}' for text in texts])}]")
 
 
-def among(column: Any, ids: Iterable[str]) -> Any:
-    """Return the condition that a column is one of many ids, as one variable of the statement.
-
-    A database limits the number of variables.
-    """
-    from sqlalchemy import func, select  # a program that only logs does not load it
-
-    listed = func.json_each(json.dumps(list(ids))).table_valued("value")
-    return column.in_(select(listed.c.value))
-
-
 def near(path: str | None, folder: Path) -> str | None:
     """Make a path inside the store's folder relative to it, so that the folder can be moved."""
     if path is None:
@@ -309,7 +299,7 @@ def total_of(
     return seconds_between(started, until) if started and until else None
 
 
-def resolve(rows: Sequence[Mapping[Any, Any]], name: str, kind: str, path: Path) -> str:
+def resolve(rows: Sequence[Mapping[Any, Any]], name: str, kind: str, path: Place) -> str:
     """Find a row by its id, its name, the beginning of either, or ``last``; return its id.
 
     Args:    rows: with ``id`` and ``name``, the latest first.   kind: ``run`` or ``sweep``.

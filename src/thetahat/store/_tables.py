@@ -16,8 +16,8 @@ from thetahat.core.errors import ConfigError, StoreError, did_you_mean
 from thetahat.core.json import from_json
 from thetahat.core.packed_table import WIDTHS
 from thetahat.store._logged_things import stored_file
-from thetahat.store._rows import among
 from thetahat.store._schema import files, runs, table_columns, tables
+from thetahat.store._sql import among, plain_cursor
 from thetahat.store._store import Store
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def tables_of_sweep(store: Store, sweep_id: str) -> list[SweepTable]:
             if one is not None:
                 names = tuple(dict.fromkeys((*one.columns, *names)))
                 n, rows = n + one.runs, rows + one.rows
-            found[name] = SweepTable(name, n, rows, names, kind)
+            found[name] = SweepTable(name, n, int(rows), names, kind)
     return [found[name] for name in sorted(found)]
 
 
@@ -281,15 +281,15 @@ def _packed(
     }
     at = {row.id: k for k, row in enumerate(rows)}
     places = sorted({row.columns.index(c) for row in rows for c in wanted if c in row.columns})
-    cursor: Any = connection.connection.cursor()
+    cursor = plain_cursor(connection)()
     ids = list(at)
     for start in range(0, len(ids), _CHUNK):
         some = ids[start : start + _CHUNK]
-        marks, chosen = (",".join("?" * len(each)) for each in (some, places))
+        among_, chosen = (",".join(map(str, each)) for each in (some, places))
         cursor.execute(
             "SELECT table_id, place, kind, data FROM table_columns"
-            f" WHERE table_id IN ({marks}) AND place IN ({chosen})",
-            [*some, *places],
+            f" WHERE table_id IN ({among_}) AND place IN ({chosen})",
+            {},
         )
         for number, place, kind, data in cursor:
             k = at[number]

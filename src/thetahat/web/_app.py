@@ -18,6 +18,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from thetahat.core.errors import ConfigError, InputError, StoreError
+from thetahat.core.places import Server
 from thetahat.web._assets import PAGES, STATIC, Files, edition, page
 from thetahat.web._auth import Access, Asgi, Guard
 from thetahat.web._source import Source
@@ -105,7 +106,8 @@ class _Api:
 
     def store(self, request: Request) -> Response:
         path = self.source.path
-        return _json({"path": str(path), "exists": path.is_file()})
+        there = isinstance(path, Server) or path.is_file()
+        return _json({"path": str(path), "exists": there})
 
     def home(self, request: Request) -> Response:
         from thetahat.web._views import home

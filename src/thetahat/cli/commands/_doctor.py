@@ -20,7 +20,8 @@ from typing import Any
 from thetahat import __version__
 from thetahat.cli._parser import add_format, add_store
 from thetahat.cli.terminal._output import Screen, emit, print_table, read_screen
-from thetahat.core.errors import StoreError
+from thetahat.core.errors import MissingExtra, StoreError
+from thetahat.core.places import Server
 from thetahat.format import json_text, paint, size
 
 CORE = (
@@ -36,6 +37,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "sweep": ("optuna", "cmaes"),
     "ui": ("starlette", "uvicorn"),
     "report": ("matplotlib",),
+    "postgres": ("psycopg",),
 }
 _LITTLE_DISK = 1 << 30
 _MARKS = {
@@ -200,6 +202,8 @@ def check_store(url: str | None) -> list[DoctorCheck]:
     elsewhere = "give another place with --store or THETAHAT_STORE"
     try:
         path = locate(url)
+        if isinstance(path, Server):
+            return _check_server(path)
         if not path.is_file():
             state = DoctorCheck("store", "note", f"none yet at {path}; a run makes one")
             if reason := _unwritable(path.parent):
@@ -208,7 +212,7 @@ def check_store(url: str | None) -> list[DoctorCheck]:
             return [state, _disk(path)]
         with open_store(url, create=False, timeout_s=5.0) as store:
             health = store.health()
-    except StoreError as error:
+    except (StoreError, MissingExtra) as error:
         return [DoctorCheck("store", "broken", str(error))]
     detail = (
         f"{path}: {health['runs']} runs, {size(health['bytes'])}, version {health['version']} of"
@@ -221,6 +225,22 @@ def check_store(url: str | None) -> list[DoctorCheck]:
     elif reason := _unwritable(path.parent):
         state = DoctorCheck("store", "broken", f"{detail}; {reason}", elsewhere)
     return [state, _disk(path)]
+
+
+def _check_server(server: Server) -> list[DoctorCheck]:
+    """Check that a store in PostgreSQL can be reached, and that its folder is here."""
+    from thetahat.store import VERSION, open_store
+
+    with open_store(server.given, create=False, timeout_s=5.0) as store:
+        health, folder = store.health(), store.folder
+    detail = (
+        f"{server}: {health['runs']} runs, {size(health['bytes'])}, version {health['version']} of"
+        f" {VERSION}, {health['journal']}; folder {folder}"
+    )
+    if reason := _unwritable(folder):
+        fix = "mount it so that this user can write to it"
+        return [DoctorCheck("store", "broken", f"{detail}; {reason}", fix), _disk(folder / "x")]
+    return [DoctorCheck("store", "ok", detail), _disk(folder / "x")]
 
 
 def check_git() -> DoctorCheck:

@@ -38,7 +38,7 @@ def add_flags(parser: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the program."""
-    from thetahat.core.places import locate, wandb_commands, wandb_path
+    from thetahat.core.places import given_place, locate, wandb_commands, wandb_path
 
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not words:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if words[0].endswith(".py"):
         words = [sys.executable, *words]
     answered = {**wandb_path(os.environ), **wandb_commands(os.environ)}
-    env = {**os.environ, "THETAHAT_STORE": str(locate(args.store)), **answered}
+    env = {**os.environ, "THETAHAT_STORE": given_place(locate(args.store)), **answered}
     if args.project:
         env["WANDB_PROJECT"] = args.project
     for name in ("WANDB_SERVICE", "THETAHAT_RUN_ID", "THETAHAT_RUN_ROWS", "THETAHAT_RUN_ENDING"):

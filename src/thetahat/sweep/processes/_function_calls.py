@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.logged import ending_of
+from thetahat.core.places import given_place
 from thetahat.core.provenance import provenance
 from thetahat.core.run import Started, Status
 from thetahat.store import RunRow, Store, SweepRow
@@ -132,7 +133,7 @@ class FunctionCalls(Processes):
             folder=folder,
             run_id=run.id,
             sweep_id=self.sweep.id,
-            store=self.store.path,
+            store=given_place(self.store.path),
             name=run.name,
         )
         metrics = Metrics(folder, self.cwd, run.id, self.store)

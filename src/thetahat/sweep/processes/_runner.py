@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from thetahat.core.errors import InputError, StoreError
+from thetahat.core.places import given_place
 from thetahat.core.provenance import provenance
 from thetahat.core.run import Ended, Logged, Started, Status
 from thetahat.store import RunRow, Store, SweepRow
@@ -205,7 +206,7 @@ class Processes:
             folder=folder,
             run_id=run.id,
             sweep_id=self.sweep.id,
-            store=self.store.path,
+            store=given_place(self.store.path),
             name=run.name,
         )
         device = self._next_device()
