@@ -19,7 +19,8 @@ def stepped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
         for seed in range(2):
             labels = {"axes": {"val/*": "epoch"}}
             with store.batch() as writer:
-                run, _ = writer.create_run(NewRun(config={"seed": seed}, labels=labels))
+                config = {"seed": seed, "who": "\u202etxt.exe"}
+                run, _ = writer.create_run(NewRun(config=config, labels=labels))
             steps = [*range(90)]
             store.log_block(run, {"step": steps, "loss": [1 / (1 + k) for k in steps]})
             store.log_block(run, {"step": [30, 60], "epoch": [1, 2], "val/loss": [0.5, 0.25]})
@@ -48,6 +49,8 @@ def test_curves_are_drawn_over_the_axis_that_the_program_defined(stepped, look) 
         assert sorted(labels) == ["loss, by step", "val/loss, by epoch"]
         tiles = page.locator(".tile dt").all_inner_texts()
         assert "steps" in tiles and "epochs" not in tiles
+        # Characters that turn the direction of text are written out.
+        assert page.locator(r"td:text-is('\\u202etxt.exe')").count() == 1
         page = tab.open(f"/compare?runs={run},{other}")
         page.locator("tbody th", has_text="steps").wait_for()
         page = tab.open("/")
