@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from thetahat.core import Metric
-from thetahat.core.errors import ShapeError
+from thetahat.core.errors import DataError, ShapeError, notify
 from thetahat.core.numbers import number
+from thetahat.data import check_order, unmasked
+from thetahat.risk import _needs
 from thetahat.risk._losses import cross_entropy, logistic
 
 if TYPE_CHECKING:
@@ -55,14 +59,18 @@ def r2(
         1 - sum w (y - prediction)^2 / sum w (y - mean)^2,   mean: of y, by w
 
     Args:    prediction, target: (N,), or (N, k): then the mean over the k outputs.   weight: (N,).
-    Returns: shape (), at most 1; NaN if y does not vary.
+    Returns: shape (), at most 1; NaN if y, or one of its k columns, does not vary.
     >>> round(float(r2(jnp.array([1.0, 2.0, 4.0]), jnp.array([1.0, 2.0, 3.0]))), 6)
     0.5
     """
     prediction, y, w = _numbers(prediction, target, weight)
     mean = jnp.sum(w * y, 0) / jnp.sum(w, 0)
     left, whole = jnp.sum(w * (y - prediction) ** 2, 0), jnp.sum(w * (y - mean[None]) ** 2, 0)
-    return jnp.mean(1 - left / whole)
+    # Of equal numbers the rounded mean may differ from each: their variance is not 0 then.
+    counted, at = jnp.broadcast_to(w > 0, y.shape), y.astype(mean.dtype)
+    low = jnp.min(at, 0, where=counted, initial=jnp.inf)
+    varies = jnp.max(at, 0, where=counted, initial=-jnp.inf) > low
+    return jnp.mean(jnp.where(varies, 1 - left / jnp.where(varies, whole, 1), jnp.nan))
 
 
 @_ready(NUMBERS)
@@ -148,7 +156,7 @@ def accuracy(
     >>> float(accuracy(jnp.array([2.0, -1.0, 0.5, 0.1]), jnp.array([1, 0, 0, 1])))
     0.75
     """
-    scores, y, w = _classes(prediction, target, weight)
+    scores, y, w = _classes(prediction, target, weight, "accuracy")
     return jnp.sum(w * (_decided(scores) == y)) / jnp.sum(w)
 
 
@@ -164,7 +172,7 @@ def balanced_accuracy(
     >>> float(balanced_accuracy(jnp.array([2.0, -1.0, 0.5, 0.1]), jnp.array([1, 0, 0, 1])))
     0.75
     """
-    scores, y, w = _classes(prediction, target, weight)
+    scores, y, w = _classes(prediction, target, weight, "balanced_accuracy")
     mine = jax.nn.one_hot(y, 2 if scores.ndim == 1 else scores.shape[1]) * w[:, None]
     size, right = jnp.sum(mine, 0), jnp.sum(mine * (_decided(scores) == y)[:, None], 0)
     there = size > 0
@@ -184,8 +192,11 @@ def log_loss(
     >>> round(float(log_loss(jnp.zeros(2), jnp.array([0, 1]))), 6)
     0.693147
     """
-    scores, w = jnp.asarray(prediction), _weights(weight, prediction)
-    y = jnp.asarray(target)
+    check_order({"prediction": prediction, "target": target, "weight": weight})
+    scores, y = _array(prediction), _array(target)
+    w = _weights(weight, scores)
+    _check_scores(scores, "log_loss")
+    _check_classes(y, 2 if scores.ndim == 1 else scores.shape[1], shares=scores.ndim == 1)
     if scores.ndim == 1:
         values = logistic(scores, y.astype(scores.dtype))
     else:
@@ -239,14 +250,21 @@ def _area(scores: Any, positive: Any, negative: Any) -> Any:
 # -- arguments ------------------------------------------------------------------------------------
 
 
+def _array(values: Any) -> jax.Array:
+    """Return an array; masked values of NumPy are NaN."""
+    return jnp.asarray(unmasked(values) if isinstance(values, np.ma.MaskedArray) else values)
+
+
 def _weights(weight: Any, prediction: Any) -> jax.Array:
     n, kind = jnp.shape(prediction)[0], jnp.result_type(float)
-    return jnp.ones(n, kind) if weight is None else jnp.asarray(weight)
+    return jnp.ones(n, kind) if weight is None else _array(weight)
 
 
 def _numbers(prediction: Any, target: Any, weight: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Predictions, targets and weights whose shapes fit."""
-    h, y, w = jnp.asarray(prediction), jnp.asarray(target), _weights(weight, prediction)
+    check_order({"prediction": prediction, "target": target, "weight": weight})
+    h, y = _array(prediction), _array(target)
+    w = _weights(weight, h)
     if h.shape != y.shape or h.ndim not in (1, 2):
         raise ShapeError(
             f"a metric got predictions of shape {h.shape} and targets of shape {y.shape}; give"
@@ -255,16 +273,55 @@ def _numbers(prediction: Any, target: Any, weight: Any) -> tuple[jax.Array, jax.
     return h, y, w.reshape(-1, *[1] * (h.ndim - 1))
 
 
-def _classes(prediction: Any, target: Any, weight: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Scores, the class of each observation, and weights."""
-    scores, y = jnp.asarray(prediction), jnp.asarray(target)
+def _classes(
+    prediction: Any, target: Any, weight: Any, by_sign: str = ""
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Scores, the class of each observation, and weights.
+
+    Args:    by_sign: the metric, if the sign of a score decides.
+    """
+    check_order({"prediction": prediction, "target": target, "weight": weight})
+    scores, y = _array(prediction), _array(target)
     if scores.ndim not in (1, 2) or len(scores) != len(y) or y.ndim not in (1, scores.ndim):
         raise ShapeError(
             f"a metric of classes got scores of shape {scores.shape} and targets of shape"
             f" {y.shape}; give scores (N,) or (N, k), and classes (N,)"
         )
+    if by_sign and scores.ndim == 1:
+        _check_scores(scores, by_sign)
+    _check_classes(y, 2 if scores.ndim == 1 else scores.shape[1])
     y = jnp.argmax(y, 1) if y.ndim == 2 else y.astype(jnp.int32)
-    return scores, y, _weights(weight, prediction)
+    return scores, y, _weights(weight, scores)
+
+
+def _check_scores(scores: jax.Array, metric: str) -> None:
+    """Refuse probabilities (N, k) in place of scores, and say so of numbers (N,) from 0 to 1."""
+    if isinstance(scores, Tracer) or not scores.size:
+        return
+    values = np.asarray(scores)
+    if not ((values >= 0) & (values <= 1)).all():
+        return
+    if values.ndim == 2 and (np.abs(values.sum(1) - 1) < _needs.SUM_WITHIN).all():
+        raise DataError(
+            f"metrics.{metric} got probabilities, rows that sum to 1, and takes scores; give"
+            " result.decision_function(x), or np.log(p)"
+        )
+    inside = values.ndim == 1 and ((values > 0) & (values < 1)).any()
+    if inside or (values.ndim == 1 and metric == "log_loss"):
+        notify(
+            f"metrics.{metric} got numbers from 0 to 1 and reads them as scores, log-odds; of"
+            " probabilities p give np.log(p / (1 - p)), or result.decision_function(x)"
+        )
+
+
+def _check_classes(y: jax.Array, k: int, *, shares: bool = False) -> None:
+    """Refuse targets that are not classes 0..k-1, nor rows of probabilities; traced ones pass.
+
+    Args:    shares: whether numbers from 0 to 1 are targets too.
+    """
+    if not isinstance(y, Tracer) and len(y):
+        need = _needs.SHARES if shares else _needs.CLASSES
+        _needs.check_targets("a metric of classes", need, "the target", np.asarray(y), k)
 
 
 def _decided(scores: jax.Array) -> jax.Array:
