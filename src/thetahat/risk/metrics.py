@@ -4,7 +4,7 @@
 
 Metrics of numbers take predictions and targets in one unit. Metrics of classes take scores
 (log-odds (N,) of two classes, or logits (N, k)) and classes 0..k-1 as targets. Weights (N,) are one
-where they are not given.
+where they are not given. Anything may come as an argument: each function checks it.
 """
 
 from __future__ import annotations
@@ -16,18 +16,15 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from thetahat.core import Metric
 from thetahat.core.errors import DataError, ShapeError, notify
-from thetahat.core.numbers import number
+from thetahat.core.numbers import is_traced, number
 from thetahat.data import check_order, unmasked
-from thetahat.risk import _needs
 from thetahat.risk._losses import cross_entropy, logistic
 
 if TYPE_CHECKING:
-    from jax.typing import ArrayLike
-    from jaxtyping import Array, Float, Shaped
+    from jaxtyping import Array, Float
 
 NUMBERS, CLASSES = "numbers", "classes"
 READY: dict[str, tuple[Callable[..., Any], str]] = {}
@@ -50,9 +47,9 @@ def _ready(kind: str) -> Callable[[Any], Any]:
 
 @_ready(NUMBERS)
 def r2(
-    prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*rows"],
-    weight: Shaped[ArrayLike, " N"] | None = None,
+    prediction: Any,
+    target: Any,
+    weight: Any = None,
 ) -> Float[Array, ""]:
     """Compute the share of variance that predictions explain.
 
@@ -75,9 +72,9 @@ def r2(
 
 @_ready(NUMBERS)
 def mae(
-    prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*rows"],
-    weight: Shaped[ArrayLike, " N"] | None = None,
+    prediction: Any,
+    target: Any,
+    weight: Any = None,
 ) -> Float[Array, ""]:
     """Compute the mean absolute error, in units of the target.
 
@@ -91,9 +88,9 @@ def mae(
 
 @_ready(NUMBERS)
 def rmse(
-    prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*rows"],
-    weight: Shaped[ArrayLike, " N"] | None = None,
+    prediction: Any,
+    target: Any,
+    weight: Any = None,
 ) -> Float[Array, ""]:
     """Compute the root of the mean squared error, in units of the target.
 
@@ -144,9 +141,9 @@ READY["pinball"] = _Pinball(0.5), NUMBERS
 
 @_ready(CLASSES)
 def accuracy(
-    prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*rows"],
-    weight: Shaped[ArrayLike, " N"] | None = None,
+    prediction: Any,
+    target: Any,
+    weight: Any = None,
 ) -> Float[Array, ""]:
     """Compute the share of observations whose most probable class is theirs.
 
@@ -156,15 +153,16 @@ def accuracy(
     >>> float(accuracy(jnp.array([2.0, -1.0, 0.5, 0.1]), jnp.array([1, 0, 0, 1])))
     0.75
     """
-    scores, y, w = _classes(prediction, target, weight, "accuracy")
-    return jnp.sum(w * (_decided(scores) == y)) / jnp.sum(w)
+    scores, y, w = _classes(prediction, target, weight)
+    _say_if_probabilities(scores, "accuracy")
+    return _known(jnp.sum(w * (_decided(scores) == y)) / jnp.sum(w), scores, w)
 
 
 @_ready(CLASSES)
 def balanced_accuracy(
-    prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*rows"],
-    weight: Shaped[ArrayLike, " N"] | None = None,
+    prediction: Any,
+    target: Any,
+    weight: Any = None,
 ) -> Float[Array, ""]:
     """Compute the mean over classes of the share of their observations that are recognised.
 
@@ -172,18 +170,20 @@ def balanced_accuracy(
     >>> float(balanced_accuracy(jnp.array([2.0, -1.0, 0.5, 0.1]), jnp.array([1, 0, 0, 1])))
     0.75
     """
-    scores, y, w = _classes(prediction, target, weight, "balanced_accuracy")
+    scores, y, w = _classes(prediction, target, weight)
+    _say_if_probabilities(scores, "balanced_accuracy")
     mine = jax.nn.one_hot(y, 2 if scores.ndim == 1 else scores.shape[1]) * w[:, None]
     size, right = jnp.sum(mine, 0), jnp.sum(mine * (_decided(scores) == y)[:, None], 0)
     there = size > 0
-    return jnp.sum(jnp.where(there, right / jnp.where(there, size, 1), 0)) / jnp.sum(there)
+    found = jnp.sum(jnp.where(there, right / jnp.where(there, size, 1), 0)) / jnp.sum(there)
+    return _known(found, scores, w)
 
 
 @_ready(CLASSES)
 def log_loss(
-    prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*rows"],
-    weight: Shaped[ArrayLike, " N"] | None = None,
+    prediction: Any,
+    target: Any,
+    weight: Any = None,
 ) -> Float[Array, ""]:
     """Compute the mean of minus the log of the probability of each observation's class.
 
@@ -192,11 +192,9 @@ def log_loss(
     >>> round(float(log_loss(jnp.zeros(2), jnp.array([0, 1]))), 6)
     0.693147
     """
-    check_order({"prediction": prediction, "target": target, "weight": weight})
-    scores, y = _array(prediction), _array(target)
-    w = _weights(weight, scores)
-    _check_scores(scores, "log_loss")
-    _check_classes(y, 2 if scores.ndim == 1 else scores.shape[1], shares=scores.ndim == 1)
+    scores, y, w = _scores(prediction, target, weight, shares=True)
+    _refuse_probabilities(scores)
+    _say_if_probabilities(scores, "log_loss")
     if scores.ndim == 1:
         values = logistic(scores, y.astype(scores.dtype))
     else:
@@ -207,9 +205,9 @@ def log_loss(
 
 @_ready(CLASSES)
 def auc(
-    prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*rows"],
-    weight: Shaped[ArrayLike, " N"] | None = None,
+    prediction: Any,
+    target: Any,
+    weight: Any = None,
 ) -> Float[Array, ""]:
     """Compute the area under the ROC curve.
 
@@ -227,10 +225,11 @@ def auc(
     if scores.ndim == 2 and scores.shape[1] == 2:
         scores = scores[:, 1] - scores[:, 0]
     if scores.ndim == 1:
-        return _area(scores, w * (y == 1), w * (y != 1))
+        return _known(_area(scores, w * (y == 1), w * (y != 1)), scores, w)
+    _refuse_probabilities(scores)
     chances = jax.nn.softmax(scores, axis=1)
     areas = [_area(chances[:, c], w * (y == c), w * (y != c)) for c in range(scores.shape[1])]
-    return jnp.mean(jnp.stack(areas))
+    return _known(jnp.mean(jnp.stack(areas)), scores, w)
 
 
 def _area(scores: Any, positive: Any, negative: Any) -> Any:
@@ -250,78 +249,131 @@ def _area(scores: Any, positive: Any, negative: Any) -> Any:
 # -- arguments ------------------------------------------------------------------------------------
 
 
-def _array(values: Any) -> jax.Array:
-    """Return an array; masked values of NumPy are NaN."""
-    return jnp.asarray(unmasked(values) if isinstance(values, np.ma.MaskedArray) else values)
-
-
-def _weights(weight: Any, prediction: Any) -> jax.Array:
-    n, kind = jnp.shape(prediction)[0], jnp.result_type(float)
-    return jnp.ones(n, kind) if weight is None else _array(weight)
-
-
 def _numbers(prediction: Any, target: Any, weight: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Predictions, targets and weights whose shapes fit."""
     check_order({"prediction": prediction, "target": target, "weight": weight})
-    h, y = _array(prediction), _array(target)
-    w = _weights(weight, h)
+    h, y = _array("predictions", prediction), _array("targets", target)
     if h.shape != y.shape or h.ndim not in (1, 2):
         raise ShapeError(
             f"a metric got predictions of shape {h.shape} and targets of shape {y.shape}; give"
             " both as (N,) or (N, k)"
         )
-    return h, y, w.reshape(-1, *[1] * (h.ndim - 1))
+    return h, y, _weights(weight, len(h)).reshape(-1, *[1] * (h.ndim - 1))
 
 
-def _classes(
-    prediction: Any, target: Any, weight: Any, by_sign: str = ""
+def _classes(prediction: Any, target: Any, weight: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Scores, the class of each observation, and weights."""
+    scores, y, w = _scores(prediction, target, weight)
+    return scores, jnp.argmax(y, 1) if y.ndim == 2 else y.astype(jnp.int32), w
+
+
+def _scores(
+    prediction: Any, target: Any, weight: Any, *, shares: bool = False
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Scores, the class of each observation, and weights.
+    """Scores, classes or their probabilities, and weights, whose shapes and values fit.
 
-    Args:    by_sign: the metric, if the sign of a score decides.
+    Args:    shares: whether the target of two classes may lie between 0 and 1.
     """
     check_order({"prediction": prediction, "target": target, "weight": weight})
-    scores, y = _array(prediction), _array(target)
-    if scores.ndim not in (1, 2) or len(scores) != len(y) or y.ndim not in (1, scores.ndim):
+    scores, y = _array("scores", prediction), _array("targets", target)
+    fits = len(scores) == len(y) if scores.ndim in (1, 2) and y.ndim else False
+    if not fits or not (y.ndim == 1 or y.shape == scores.shape):
         raise ShapeError(
             f"a metric of classes got scores of shape {scores.shape} and targets of shape"
             f" {y.shape}; give scores (N,) or (N, k), and classes (N,)"
         )
-    if by_sign and scores.ndim == 1:
-        _check_scores(scores, by_sign)
-    _check_classes(y, 2 if scores.ndim == 1 else scores.shape[1])
-    y = jnp.argmax(y, 1) if y.ndim == 2 else y.astype(jnp.int32)
-    return scores, y, _weights(weight, scores)
+    if scores.ndim == 2 and scores.shape[1] == 1:
+        raise ShapeError(
+            f"a metric of classes got scores of shape {scores.shape}, of one class; give the scores"
+            " of two classes as (N,): scores[:, 0]"
+        )
+    if y.ndim == 1 and not is_traced(y):
+        k, at = 2 if scores.ndim == 1 else scores.shape[1], np.asarray(y)
+        good = (at >= 0) & (at <= k - 1) & (at == np.floor(at) if not (shares and k == 2) else True)
+        if not good.all():
+            few = "0 and 1" if k == 2 else f"0 to {k - 1}"
+            raise DataError(
+                f"a metric of classes got the target {at[~good][0]:g}, and with scores of shape"
+                f" {scores.shape} the classes are {few}; give np.unique(y, return_inverse=True)[1]"
+            )
+    return scores, y, _weights(weight, len(scores))
 
 
-def _check_scores(scores: jax.Array, metric: str) -> None:
-    """Refuse probabilities (N, k) in place of scores, and say so of numbers (N,) from 0 to 1."""
-    if isinstance(scores, Tracer) or not scores.size:
+def _say_if_probabilities(scores: jax.Array, metric: str) -> None:
+    """Say that numbers (N,) from 0 to 1 are read as scores: they look like probabilities."""
+    if is_traced(scores) or scores.ndim != 1 or not scores.size:
         return
     values = np.asarray(scores)
-    if not ((values >= 0) & (values <= 1)).all():
-        return
-    if values.ndim == 2 and (np.abs(values.sum(1) - 1) < _needs.SUM_WITHIN).all():
-        raise DataError(
-            f"metrics.{metric} got probabilities, rows that sum to 1, and takes scores; give"
-            " result.decision_function(x), or np.log(p)"
-        )
-    inside = values.ndim == 1 and ((values > 0) & (values < 1)).any()
-    if inside or (values.ndim == 1 and metric == "log_loss"):
+    labels = metric != "log_loss" and ((values == 0) | (values == 1)).all()
+    if ((values >= 0) & (values <= 1)).all() and not labels:
         notify(
             f"metrics.{metric} got numbers from 0 to 1 and reads them as scores, log-odds; of"
             " probabilities p give np.log(p / (1 - p)), or result.decision_function(x)"
         )
 
 
-def _check_classes(y: jax.Array, k: int, *, shares: bool = False) -> None:
-    """Refuse targets that are not classes 0..k-1, nor rows of probabilities; traced ones pass.
+def _weights(weight: Any, n: int) -> jax.Array:
+    if weight is None:
+        return jnp.ones(n, jnp.result_type(float))
+    w = _array("weights", weight)
+    if w.shape != (n,):
+        raise ShapeError(
+            f"a metric got {n} predictions and weights of shape {w.shape}; give ({n},)"
+        )
+    return w
 
-    Args:    shares: whether numbers from 0 to 1 are targets too.
+
+def _array(what: str, value: Any) -> jax.Array:
+    """A value as an array of numbers.
+
+    Raises:  DataError: text, missing values, lists of different lengths, complex numbers.
     """
-    if not isinstance(y, Tracer) and len(y):
-        need = _needs.SHARES if shares else _needs.CLASSES
-        _needs.check_targets("a metric of classes", need, "the target", np.asarray(y), k)
+    try:
+        found: Any = value if isinstance(value, jax.Array) else unmasked(value)
+    except jax.errors.TracerArrayConversionError:  # a list of traced numbers
+        found = jnp.asarray(value)
+    except ValueError:  # lists of different lengths
+        found = None
+    real = (jnp.floating, jnp.integer, jnp.bool_)
+    if found is None or not any(jnp.issubdtype(found.dtype, kind) for kind in real):
+        of = getattr(value, "dtype", None)
+        given = f"an array of {of}" if of is not None else f"{value!r:.60}"
+        fix = (
+            "for labels as text, compare them: (result.predict(x) == y).mean()"
+            if what != "weights" and _is_text(value)
+            else "give an array of real numbers, (N,)"
+        )
+        raise DataError(f"a metric got {given} as {what}; {fix}")
+    return jnp.asarray(found)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value is several labels as text."""
+    if isinstance(value, str):
+        return False
+    try:
+        return any(isinstance(one, str) for one in np.ravel(np.asarray(value, object))[:1])
+    except ValueError:
+        return False
+
+
+def _refuse_probabilities(scores: jax.Array) -> None:
+    """Refuse probabilities (N, k) where scores are due: their softmax is another number."""
+    if scores.ndim != 2 or is_traced(scores) or not len(scores):
+        return
+    at = np.asarray(scores, np.float64)
+    if (at >= 0).all() and (np.abs(at.sum(1) - 1) < 1e-4).all():
+        raise DataError(
+            "a metric of classes got probabilities, whose rows sum to 1, as scores; give"
+            " result.decision_function(x), or np.log of the probabilities"
+        )
+
+
+def _known(found: jax.Array, scores: jax.Array, w: jax.Array) -> jax.Array:
+    """The metric; NaN if a score that counts is NaN, which no comparison would show."""
+    gone = jnp.isnan(scores)
+    lost = (gone if scores.ndim == 1 else gone.any(1)) & (w > 0)
+    return jnp.where(lost.any(), jnp.nan, found)
 
 
 def _decided(scores: jax.Array) -> jax.Array:
