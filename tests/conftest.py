@@ -24,16 +24,17 @@ stated_shapes.install("thetahat.risk", "thetahat.optim", "thetahat.models", "the
 sys.path.insert(0, str(Path(__file__).parent))
 
 _skipped: list[str] = []
-_RANKS_MAY_DIFFER = ("causal", "docs", "examples", "sklearn", "tracking", "train", "wandb")
-"""Folders of tests whose users' functions, and modules of other libraries, may add an array of shape
-(N,) to one of shape (N, 1); elsewhere it is an error."""
+_NO_RANK_PROMOTION = (
+    *("cli", "data", "models", "optim", "recompute", "reference", "report", "risk", "web"),
+)
+"""Folders of tests in which an array of shape (N,) beside one of shape (N, 1) is an error."""
 
 
 @pytest.fixture(autouse=True)
 def _ranks(request: pytest.FixtureRequest) -> None:
     """Let arrays of different rank broadcast only where users' own functions may do so."""
     folder = request.path.relative_to(Path(__file__).parent).parts[0]
-    allowed = "allow" if folder in _RANKS_MAY_DIFFER else "raise"
+    allowed = "raise" if folder in _NO_RANK_PROMOTION else "allow"
     jax.config.update("jax_numpy_rank_promotion", allowed)
 
 
