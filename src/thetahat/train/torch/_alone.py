@@ -43,7 +43,7 @@ WORTH = 500
 """Steps of a fit from which it pays to record a batch and replay it."""
 _add: Any = torch._foreach_add_  # pyright: ignore[reportPrivateImportUsage]
 # What ``backward()`` and ``grad()`` call: their checks take as long as a small net's gradient.
-_run_backward: Any = torch.autograd.Variable._execution_engine.run_backward
+run_backward: Any = torch.autograd.Variable._execution_engine.run_backward
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,19 @@ class TorchMember:
         return scale(torch.stack(totals).sum().item() / part.n), sums.means()
 
 
+def replays_of(
+    member: TorchMember, module: Any, params: list[torch.Tensor], gradient: Any
+) -> Replays | None:
+    """Return the batches that are replayed; None where all run in Python."""
+    plain = isinstance(member.objective, LossObjective) and member.objective.plain
+    steps = member.task.epochs * -(-member.plan.n // member.plan.batch)
+    if not plain or member.scores.by_part or member.task.penalty is not None:
+        return None
+    if member.device.type != "cpu" or steps < WORTH:
+        return None
+    return Replays(module, params, gradient)
+
+
 class Alone:
     """The training of one member."""
 
@@ -203,25 +216,14 @@ class Alone:
         self.params = tuple(member.params.values())
         stored = member.task.penalty is not None or member.scores.grad_norms
         self.descends = self.configured.descends and not stored
-        self.replays = self._replays()
-
-    def _replays(self) -> Replays | None:
-        """Return the batches that are replayed; None where all run in Python."""
-        member = self.member
-        plain = isinstance(member.objective, LossObjective) and member.objective.plain
-        steps = member.task.epochs * -(-member.plan.n // member.plan.batch)
-        if not plain or member.scores.by_part or member.task.penalty is not None:
-            return None
-        if member.device.type != "cpu" or steps < WORTH:
-            return None
-        return Replays(self.module, list(self.params), self._gradient)
+        self.replays = replays_of(member, self.module, list(self.params), self._gradient)
 
     def _gradient(self, leaves: Any, weight: torch.Tensor | None) -> tuple[Any, ...]:
         """Return the summed loss of a batch, and the gradient of each parameter, by autograd."""
         member = self.member
         values, *_ = member.objective(self.module, member.parts["train"].observations(leaves))
         total = values.sum() if weight is None else torch.dot(values, weight)
-        found = _run_backward((total,), (self.scale,), False, False, self.params, True, False)
+        found = run_backward((total,), (self.scale,), False, False, self.params, True, False)
         return (total.detach(), *found)
 
     def _replayed(self, leaves: Any, weight: torch.Tensor | None, rate: float) -> Any:
@@ -381,7 +383,7 @@ class Alone:
 
     def _descend(self, total: torch.Tensor, rate: float) -> None:
         """Take a step of gradient descent."""
-        found = _run_backward((total,), (self.scale,), False, False, self.params, True, False)
+        found = run_backward((total,), (self.scale,), False, False, self.params, True, False)
         used = [(p, g) for p, g in zip(self.params, found, strict=True) if g is not None]
         with torch.no_grad():
             _add(*map(list, zip(*used, strict=True)), alpha=-rate)
@@ -396,7 +398,7 @@ class Alone:
             flat = torch.cat([p.reshape(-1) for p in self.member.params.values()])
             total = total + share / self.scale * self.member.penalty(flat)
         self.slope.zero_()
-        _run_backward((total,), (self.scale,), False, False, (), True, True)
+        run_backward((total,), (self.scale,), False, False, (), True, True)
 
     # -- the best state ---------------------------------------------------------------------------
 
