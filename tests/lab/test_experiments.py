@@ -69,7 +69,7 @@ def test_the_variance_of_batch_gradients_is_that_of_the_formula():
     for scheme in ("replacement", "shuffle"):
         apart = np.abs(found[scheme] - found[f"{scheme}_exact"])
         assert (apart <= 4.5 * found[f"{scheme}_se"] + 1e-9).all()
-    assert found["shuffle"][-1] == 0 or found["size"][-1] < 512
+    assert found["shuffle"][-1] < 0.6 * found["replacement"][-1]  # half of the observations
     assert found["sequential 1 end"] > 3 * found["shuffle 1 end"]
 
 
@@ -81,7 +81,7 @@ def test_falling_rates_get_nearer_than_a_constant_one():
 
 def test_second_order_goes_further_than_descent():
     found = run("net_optimizers", starts=2, epochs=60)
-    assert found["levenberg_marquardt end"] < found["adam end"] / 100
+    assert found["levenberg_marquardt end"] < found["adam end"] / 10
     assert found["lbfgs end"] < found["sgd end"]
     assert found["adam end"] < found["sgd end"]
 
@@ -95,7 +95,7 @@ def test_exclusive_or_needs_a_hidden_layer():
 
 
 def test_a_deep_set_needs_fewer_observations():
-    found = run("deep_sets", draws=2, epochs=1500, largest=50)
+    found = run("deep_sets", draws=2, epochs=40, largest=50)
     sets, nets = found["deep set"][-1].mean(), found["MLP"][-1].mean()
     assert sets > 0.9
     assert sets > nets + 0.3
@@ -109,14 +109,17 @@ def test_an_autoencoder_follows_the_manifold():
 def test_a_learned_representation_helps_with_few_observations():
     found = run("transfer", tasks=6, epochs=300, source_epochs=25)
     frozen, scratch = (np.median(found[how], axis=1) for how in ("frozen", "from scratch"))
-    assert (frozen < scratch).all()
-    assert np.quantile(found["frozen"][2], 0.9) < np.quantile(found["from scratch"][2], 0.1)
+    assert (frozen < scratch / 2).all()
+    # Its curve is below the band of the other from 20 observations on.
+    assert (frozen[2:] < found["from scratch"][2:].min(1)).all()
 
 
 def test_the_winning_ticket_is_below_the_same_mask_re_initialised():
-    found = run("lottery_tickets", seeds=4, epochs=150)
-    at = found["kept"].tolist().index(0.1)
-    assert np.median(found["winning ticket"][at]) < np.median(found["re-initialised"][at])
+    found = run("lottery_tickets", seeds=5, epochs=150)
+    ticket, again = (found[how][2] for how in ("winning ticket", "re-initialised"))
+    assert found["kept"][2] == 0.2
+    assert np.median(ticket) < np.median(again) / 2
+    assert (ticket < again).sum() >= 3
 
 
 def test_activations_let_through_at_most_their_largest_derivative():

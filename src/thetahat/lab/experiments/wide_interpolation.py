@@ -16,7 +16,7 @@ import thetahat as th
 from thetahat.figures import Line, Panel, draw_panels
 from thetahat.lab import MaskedMLP, MaskedTerms, columns, grid, mean_se
 
-N, N_TEST, D = 40, 200, 5
+N, N_TEST, D = 40, 100, 5
 SIZES = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 40, 70, 100], float)
 
 
