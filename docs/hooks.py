@@ -37,9 +37,10 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Rewrite what GitHub and MkDocs write in two ways: links to programs, and kinds of blocks."""
-    markdown = re.sub(r"\]\(\.\./examples/(\w+)\.py\)", r"](examples/\1.md)", markdown)
+    markdown = re.sub(r"\]\(\.\./examples/([\w/]+)\.py\)", r"](examples/\1.md)", markdown)
     inside = rf"\]\(\.\./{LAB}/(\w+)\.py\)"
     markdown = re.sub(inside, r"](lab/\1.md)", markdown)
+    markdown = markdown.replace("](../benchmarks/results/", "](benchmarks/")
     markdown = markdown.replace("](reference.html)", "](reference.md)")
     return re.sub(r"^(\s*```)(\w+) [^\n`]+$", r"\1\2", markdown, flags=re.MULTILINE)
 
@@ -50,11 +51,12 @@ def made_pages() -> Iterator[tuple[str, str]]:
     from reference import reference_markdown
 
     yield "reference.md", reference_markdown()
-    for folder, place in (("examples", "examples"), (LAB, "lab")):
-        for source in _programs(folder):
-            text = source.read_text(encoding="utf-8")
-            title = text.removeprefix('"""').partition("\n")[0].rstrip(".").strip()
-            yield f"{place}/{source.stem}.md", f"# {title}\n\n```python\n{text}```\n"
+    sources = [(path, (ROOT / path).with_suffix(".py")) for path in _examples()]
+    sources += [(path, ROOT / LAB / f"{Path(path).stem}.py") for path in _experiments()]
+    for path, source in sources:
+        text = source.read_text(encoding="utf-8")
+        title = text.removeprefix('"""').partition("\n")[0].rstrip(".").strip()
+        yield path, f"# {title}\n\n```python\n{text}```\n"
     yield from _benchmarks()
 
 
@@ -71,7 +73,10 @@ def _programs(folder: str) -> list[Path]:
 
 
 def _examples() -> list[str]:
-    return [f"examples/{path.stem}.md" for path in _programs("examples")]
+    """The paths of the examples' pages, those of functional equations last."""
+    folders = [ROOT / "examples", ROOT / "examples" / "equations"]
+    found = [path for folder in folders for path in sorted(folder.glob("*.py"))]
+    return [path.relative_to(ROOT).with_suffix(".md").as_posix() for path in found]
 
 
 def _experiments() -> list[str]:

@@ -7,6 +7,7 @@ its submodules, as in ``th.dgp.linear`` and ``th.models.MLP``.
 HOMES = {
     "Task": "thetahat.core",
     "Metric": "thetahat.core",
+    "Redraw": "thetahat.core",
     "Seed": "thetahat.core",
     "Static": "thetahat.core",
     "Status": "thetahat.core",

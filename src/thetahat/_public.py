@@ -30,6 +30,7 @@ from thetahat.core import (
     Logged as Logged,
     Metric as Metric,
     Notice as Notice,
+    Redraw as Redraw,
     Seed as Seed,
     Started as Started,
     Static as Static,

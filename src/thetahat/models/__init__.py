@@ -32,7 +32,12 @@ from thetahat.models._start import (
 )
 from thetahat.models._tabular import CLIP as CLIP, TabularMLP as TabularMLP
 from thetahat.models._units import InUnits as InUnits
-from thetahat.models._wider import input_arrays as input_arrays, widened as widened
+from thetahat.models._wider import (
+    Padded as Padded,
+    draws_padded as draws_padded,
+    input_arrays as input_arrays,
+    widened as widened,
+)
 
 __all__ = [
     "ACTIVATIONS",
@@ -44,6 +49,7 @@ __all__ = [
     "Hypothesis",
     "InUnits",
     "Linear",
+    "Padded",
     "Polynomial",
     "Selected",
     "TabularMLP",
@@ -54,6 +60,7 @@ __all__ = [
     "check_same_function",
     "describe",
     "described",
+    "draws_padded",
     "freeze",
     "input_arrays",
     "is_torch",

@@ -12,17 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from thetahat.core.errors import StoreError
-from thetahat.core.places import locate
+from thetahat.core.places import Server, locate
 from thetahat.core.run import Tracker
 from thetahat.search import Constraint, accepts_all, feasible_points
 from thetahat.sweep.spec._options import SweepOptions
 from thetahat.sweep.spec._program import experiment_names, find_program
 from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.workers._connection import WorkerProcess, count_cores
+from thetahat.sweep.workers._devices import gpus, memory_fraction
 from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, preloads, spawn
 
 _COUNTED = 100_000
 """Points of a grid that are checked against constraints to count the feasible ones."""
+MEM_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+"""JAX's own setting: what a process takes of a GPU's memory when it starts."""
 StartWorker = Callable[[int], WorkerProcess]
 
 
@@ -47,7 +50,11 @@ def start_early(
     size = size_of(work, points_of(spec, plan))
     begun: list[WorkerProcess] = []
     try:
-        start = starter(spec, Path.cwd(), locate(store).parent, f"p{os.getpid()}", size, work)
+        place = locate(store)
+        logs = place.folder if isinstance(place, Server) else place.parent
+        if logs is None:
+            return []  # only the database knows its folder
+        start = starter(spec, Path.cwd(), logs, f"p{os.getpid()}", size, work)
         begun += map(start, range(size))
     except StoreError:
         pass  # opening the store says what is wrong with its folder
@@ -65,15 +72,24 @@ def starter(
     assert file is not None
     file = file.absolute()
     process = ForkServer(preloads(file)).fork if CAN_FORK and size > 1 else spawn
+    devices = devices_of(work)
+    fraction = memory_fraction(size, len(devices))
 
     def start(k: int) -> WorkerProcess:
-        device = work.devices[k % len(work.devices)] if work.devices else None
         log = store / "logs" / f"{label}.worker-{k}.log"
+        own = {"CUDA_VISIBLE_DEVICES": devices[k % len(devices)]} if devices else {}
+        if fraction is not None and MEM_FRACTION not in os.environ:
+            own[MEM_FRACTION] = fraction
         # Devices have a memory of their own.
-        share = 1.0 if work.devices else 1 / size
-        return WorkerProcess(file, folder, log, device, share, process, spec.function)
+        share = 1.0 if devices else 1 / size
+        return WorkerProcess(file, folder, log, own, share, process, spec.function)
 
     return start
+
+
+def devices_of(work: Work) -> Sequence[str]:
+    """Return the GPUs that workers use in turn: as given, else all of this machine."""
+    return work.devices or gpus()
 
 
 def points_of(spec: SweepSpec, plan: SweepOptions) -> int | None:
@@ -106,5 +122,5 @@ def is_experiment(spec: SweepSpec, folder: Path | None = None) -> bool:
 
 def size_of(work: Work, points: int | None) -> int:
     """Return the limit of runs at a time: as given, else one per device, else one per core."""
-    size = work.workers or len(work.devices) or count_cores()
+    size = work.workers or len(devices_of(work)) or count_cores()
     return size if points is None else max(1, min(size, points))
