@@ -41,7 +41,7 @@ def test_the_error_on_random_features_peaks_at_interpolation():
 
 
 def test_approximation_errors_fall_and_estimation_errors_are_the_theory_of_least_squares():
-    found = run("error_decomposition", samples=40, starts=3, largest=8)
+    found = run("error_decomposition", samples=20, starts=2, largest=6)
     for which in ("cosines", "polynomials"):
         assert (np.diff(found[f"{which}_approximation"]) < 1e-9).all()
     assert found["nets_approximation"][-1] < 0.1 * found["nets_approximation"][0]
@@ -102,12 +102,12 @@ def test_a_deep_set_needs_fewer_observations():
 
 
 def test_an_autoencoder_follows_the_manifold():
-    found = run("autoencoder", draws=2, epochs=400)
+    found = run("autoencoder", draws=1, epochs=400)
     assert (found["autoencoder"][:3].mean(1) < found["PCA"][:3].mean(1) / 2).all()
 
 
 def test_a_learned_representation_helps_with_few_observations():
-    found = run("transfer", tasks=6, epochs=300, source_epochs=25)
+    found = run("transfer", tasks=4, epochs=150, source_epochs=25)
     frozen, scratch = (np.median(found[how], axis=1) for how in ("frozen", "from scratch"))
     assert (frozen < scratch / 2).all()
     # Its curve is below the band of the other from 20 observations on.

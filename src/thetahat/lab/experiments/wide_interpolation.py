@@ -50,7 +50,7 @@ def fitted(
     )
 
 
-def measure(simulations: int = 30, widest: int = 400, epochs: int = 500) -> dict[str, Any]:
+def measure(simulations: int = 15, widest: int = 400, epochs: int = 300) -> dict[str, Any]:
     """Error in f at new points by width, on random features and of trained nets."""
     found: dict[str, Any] = {}
     for side, most, passes in (("random", widest, 3), ("trained", min(widest, 100), epochs)):
