@@ -198,8 +198,9 @@ def padded_state(build: Build, hyper: Hyper, dtype: str, d: int, real: int) -> C
         task = _built(build, {**own, **common})
         data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
         drawn = models.adapt(models.Padded(task.model, d, real), task.seed).params
+        transform, data = _apart(data, task)
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), drawn)
-        return jax.tree.leaves(cast(_first(task, params, data), dtype))
+        return jax.tree.leaves(cast(_first(task, params, data, transform), dtype))
 
     with precision(dtype):
         example = {k: v[0] for k, v in hyper.own.items()}, (dict(hyper.common), np.int32(real))
