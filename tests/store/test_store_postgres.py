@@ -110,8 +110,8 @@ def test_a_server_that_cannot_be_used_is_named(one_database: str, tmp_path: Path
         open_store(f"postgresql://thetahat@127.0.0.1:1/store{folder}")
     with pytest.raises(StoreError, match="make it with: createdb nothing"):
         open_store(one_database.replace("/store", f"/nothing{folder}"))
-    with pytest.raises(StoreError, match=r"role .nobody. does not exist|refused the user"):
-        open_store(one_database.replace("thetahat@", "nobody@") + folder)
+    with pytest.raises(StoreError, match=r"role .stranger. does not exist|refused the user"):
+        open_store(one_database.replace("thetahat@", "stranger@") + folder)
 
 
 def test_several_agents_make_one_store_at_once(postgres_url: str) -> None:
