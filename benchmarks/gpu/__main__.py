@@ -1,11 +1,12 @@
 """Does thetahat train on this device as it does on a CPU, and how fast?
 
     problems   P1 to P4 of benchmarks.loops: seconds an epoch, beside a scan over one epoch that
-               is written by hand; the risks beside those of a CPU process, by the device's own
-               precision of matrix products (TF32 on some GPUs) and by the highest
+               is written by hand; the risks beside those of a CPU process, and what TF32 would
+               make of them where it is asked for (thetahat switches it off otherwise)
     cohorts    1 to 4,096 seeds of P3 as one program: seconds an epoch and memory; the first member
                beside the same fit alone
     resume     half a fit, then the other half, and a cohort likewise: bit for bit the whole fit
+    PyTorch    the same questions of its own backend, where it is installed: see ``_torch``
 
 On a machine without a GPU it runs on the CPU, or on several devices that XLA makes of it:
 
@@ -18,6 +19,7 @@ Exit code 1: a comparison failed. Nothing that was timed fails.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
@@ -30,17 +32,20 @@ from typing import Any
 from benchmarks import machine
 
 PACKAGES = ("thetahat", "jax", "jaxlib", "flax", "optax", "numpy")
-PRECISIONS = ("default", "highest")
+TF32 = "tensorfloat32"
 NAMES = ("P1", "P2", "P3", "P4")
 EPOCHS = 50
 """Epochs whose risks are compared."""
-TOLERANCE = {"default": 1e-2, "highest": 1e-3}
+TOLERANCE = 1e-3
 """Largest relative difference of a risk from a CPU's: rounding that training has amplified."""
 MEMBER_TOLERANCE = 1e-3
 
 
-def risks(precision: str, epochs: int) -> dict[str, list[float]]:
-    """The validation risks of each problem's epochs on this process's device."""
+def risks(precision: str | None, epochs: int) -> dict[str, list[float]]:
+    """The validation risks of each problem's epochs on this process's device.
+
+    Args:    precision: of matrix products, as JAX names it; None is what thetahat chooses.
+    """
     import jax
 
     import thetahat as th
@@ -59,7 +64,7 @@ def risks_of_a_cpu(epochs: int) -> dict[str, list[float]]:
     """``risks`` by another process, which sees the CPU alone."""
     code = (
         "import json; from benchmarks.gpu.__main__ import risks;"
-        f" print(json.dumps(risks('highest', {epochs})))"
+        f" print(json.dumps(risks(None, {epochs})))"
     )
     env = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": machine.PINNED["XLA_FLAGS"]}
     root = Path(__file__).parents[2]
@@ -77,7 +82,7 @@ def problems(epochs: int, rounds: int) -> dict[str, Any]:
     from benchmarks.loops.problems import PROBLEMS
     from benchmarks.loops.rounds import Stopwatch
 
-    here = {precision: risks(precision, epochs) for precision in PRECISIONS}
+    here = {"own": risks(None, epochs), "tf32": risks(TF32, epochs)}
     there = risks_of_a_cpu(epochs)
     found: dict[str, Any] = {}
     for name in NAMES:
@@ -99,7 +104,7 @@ def problems(epochs: int, rounds: int) -> dict[str, Any]:
             "said": PROBLEMS[name].said,
             **{f"{way}_s": statistics.median(times) for way, times in took.items()},
             "apart": apart,
-            "last_risk": here["default"][name][-1],
+            "last_risk": here["own"][name][-1],
         }
     return found
 
@@ -193,20 +198,43 @@ def measure(*, smoke: bool) -> dict[str, Any]:
         "problems": problems(epochs, rounds),
         "cohorts": cohorts(sizes, epochs),
         "resume": same,
+        "pytorch": pytorch(),
         "facts": machine.facts(PACKAGES),
     }
+
+
+def pytorch() -> dict[str, Any] | None:
+    """What ``_torch`` finds, in a process without JAX's GPU; None where PyTorch is missing."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu.torch_native", "--json"],
+        check=False,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        return json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        return {"crashed": done.returncode}
 
 
 def failures(answer: dict[str, Any]) -> list[str]:
     """Every comparison that did not hold."""
     found = [f"resume of {what}: other bits" for what, same in answer["resume"].items() if not same]
     for name, row in answer["problems"].items():
-        for precision, apart in row["apart"].items():
-            if not apart <= TOLERANCE[precision]:
-                found.append(f"{name}, precision {precision}: {apart:.2g} from a CPU's risks")
+        if not row["apart"]["own"] <= TOLERANCE:
+            found.append(f"{name}: {row['apart']['own']:.2g} from a CPU's risks")
     for row in answer["cohorts"]:
         if not row["apart"] <= MEMBER_TOLERANCE or row["traces"] > 1:
             found.append(f"{row['members']} members: {row['apart']:.2g} from the fit alone")
+    native = answer["pytorch"]
+    if native is not None:
+        if "crashed" in native:
+            return [*found, f"PyTorch: the process ended with {native['crashed']}"]
+        found += [f"PyTorch, {failure}" for failure in native["failures"]]
     return found
 
 
@@ -217,11 +245,11 @@ def markdown(answer: dict[str, Any]) -> str:
     page += [f"- devices: {len(answer['devices'])} ({answer['devices'][0]})", ""]
     if answer["smoke"]:
         page += ["**A smoke run: few epochs, and times that mean nothing.**", ""]
-    page += ["| problem | ms an epoch | by hand, ms | default precision, from a CPU | highest |"]
+    page += ["| problem | ms an epoch | by hand, ms | risks, from a CPU's | with TF32 |"]
     page += ["|---|---|---|---|---|"]
     for name, row in answer["problems"].items():
         times = f"{1e3 * row['ours_s']:.3g} | {1e3 * row['scan_epoch_s']:.3g}"
-        apart = " | ".join(f"{row['apart'][precision]:.1g}" for precision in PRECISIONS)
+        apart = " | ".join(f"{row['apart'][which]:.1g}" for which in ("own", "tf32"))
         page.append(f"| {name}: {row['said']} | {times} | {apart} |")
     page += ["", "| members of P3 | ms an epoch | us a member | peak MB | from the fit alone |"]
     page += ["|---|---|---|---|---|"]
@@ -234,6 +262,8 @@ def markdown(answer: dict[str, Any]) -> str:
         "",
         f"Resume, {', '.join(answer['resume'])}: {'the same bits' if same else 'DIFFERS'}.",
     ]
+    if answer["pytorch"] is not None and "page" in answer["pytorch"]:
+        page += ["", *answer["pytorch"]["page"]]
     page += ["", *(f"FAILED: {failure}" for failure in failures(answer))]
     return "\n".join(page).rstrip() + "\n"
 

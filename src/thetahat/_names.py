@@ -7,6 +7,7 @@ its submodules, as in ``th.dgp.linear`` and ``th.models.MLP``.
 HOMES = {
     "Task": "thetahat.core",
     "Metric": "thetahat.core",
+    "Redraw": "thetahat.core",
     "Seed": "thetahat.core",
     "Static": "thetahat.core",
     "Status": "thetahat.core",
@@ -67,6 +68,7 @@ ROOMS = {
     "optim": "thetahat.optim",
     "train": "thetahat.train",
     "causal": "thetahat.causal",
+    "lab": "thetahat.lab",
     "store": "thetahat.store",
     "trackers": "thetahat.tracking.trackers",
     "search": "thetahat.search",

@@ -164,7 +164,7 @@ def test_worker_gets_messages_that_were_sent_before_it_connected(at) -> None:
     spec = read_sweep(at.sweep(TEXT, LINE)).spec
     assert spec is not None
     program = at.folder / "train.py"
-    worker = WorkerProcess(program, at.folder, at.folder / "log", None)
+    worker = WorkerProcess(program, at.folder, at.folder / "log", {})
     try:
         worker.send(Examine(spec))
         heard: list = []

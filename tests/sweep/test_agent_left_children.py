@@ -127,7 +127,7 @@ c.Connection.send = send
 """
     at.write("train.py", FORKS + half + LINE)
     how = ForkServer().fork if begin == "fork" else begin
-    worker = WorkerProcess(at.folder / "train.py", at.folder, at.folder / "log", None, start=how)
+    worker = WorkerProcess(at.folder / "train.py", at.folder, at.folder / "log", {}, start=how)
     said: list[object] = []
 
     def gone() -> bool:

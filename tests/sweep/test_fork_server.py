@@ -35,7 +35,8 @@ sys.stdout.flush()
 
 def begin(at, server: ForkServer, k: int = 0, device: str | None = None) -> WorkerProcess:
     log = at.folder / f"log-{k}"
-    return WorkerProcess(at.folder / "train.py", at.folder, log, device, start=server.fork)
+    variables = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
+    return WorkerProcess(at.folder / "train.py", at.folder, log, variables, start=server.fork)
 
 
 def ready(*workers: WorkerProcess) -> None:
@@ -58,7 +59,7 @@ def test_no_thread_waits_for_a_worker_that_ended_before_it_connected(at) -> None
         return subprocess.Popen([sys.executable, "-c", ""])
 
     before = set(threading.enumerate())
-    worker = WorkerProcess(at.folder / "train.py", at.folder, at.folder / "log", None, start=ends)
+    worker = WorkerProcess(at.folder / "train.py", at.folder, at.folder / "log", {}, start=ends)
     (waits,) = set(threading.enumerate()) - before
     worker.close()
     until(lambda: not waits.is_alive())

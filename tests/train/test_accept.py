@@ -49,7 +49,7 @@ def line(
 @pytest.mark.filterwarnings("ignore::thetahat.core.errors.Notice")  # a seed that is static
 @pytest.mark.parametrize("backend", ["jax", "converted", "torch"])
 def test_checks_measure_what_numpy_measures_and_reject_each_member_by_its_own_bounds(
-    backend: str,
+    backend: str, tmp_path: Path
 ) -> None:
     configs = [{"backend": backend, "seed": 0, "below": b, "high": c} for b, c in BOUNDS]
     results = th.fit_many(line, configs)
@@ -67,6 +67,9 @@ def test_checks_measure_what_numpy_measures_and_reject_each_member_by_its_own_bo
     assert "90 % quantile of |residual| is" in results[1].reason
     assert "largest c is" in results[2].reason and "all 2 epochs done" in results[2].reason
     assert "1 of 3 accepted" in repr(results)
+    if backend == "jax":
+        results.save(tmp_path / "lines.theta")
+        assert [one.accepted for one in th.load(tmp_path / "lines.theta")] == [True, False, False]
     with pytest.warns(th.Notice, match=r"2 of 3 results .* left out \(1 of 3 accepted\)"):
         assert len(results.ended_well()) == 1
 
@@ -121,6 +124,53 @@ def test_wrong_arguments_of_checks_get_a_message() -> None:
         th.Task(th.models.Linear(1), X, tables={"accept": lambda h: {"x": X}})
 
 
+def two_lines(to: float = 1.0, within: float = 0.5, seed: th.Seed = 0) -> th.Task:
+    """Fit the line y = to x: its slope says which of two solutions it is."""
+
+    def slope(h: Any) -> Any:
+        return h(jnp.ones(1)) - h(jnp.zeros(1))
+
+    return th.Task(
+        th.models.Linear(1),
+        th.Data(X),
+        residual=lambda h, x: h(x) - to * x[0],
+        optimizer="lm",
+        epochs=5,
+        seed=seed,
+        accept=th.accept.solution(slope, {"flat": 1.0, "steep": 3.0}, within=within),
+    )
+
+
+def test_solutions_are_named_by_the_nearest_known_one_and_counted() -> None:
+    results = th.fit_many(two_lines, [{"to": to} for to in (3.1, 2.9, 0.8, 2.0)])
+    assert [r.solution for r in results] == ["steep", "steep", "flat", None]
+    assert results[0].reason == "all 5 epochs done; found steep; accepted"
+    distance = "distance of slope from the nearest of flat, steep is 1, which is not below 0.5"
+    assert results[3].reason == f"{distance}; all 5 epochs done"
+    assert "3 of 4 accepted (2 steep, 1 flat)" in repr(results)
+    table = results[0].tables["accept"]
+    np.testing.assert_allclose(table["value"], [3.1, 2.1, 0.1, 0.1], atol=1e-4)
+    assert table["solution"].tolist() == ["", "flat", "steep", ""]
+
+
+def test_wrong_solutions_get_a_message() -> None:
+    def fit(*checks: Any) -> Any:
+        return th.fit(th.Task(th.models.Linear(1), (X, X[:, 0]), epochs=1, accept=list(checks)))
+
+    one = th.accept.solution(lambda h: h(jnp.ones(1)), {"a": 1.0}, within=1)
+    with pytest.raises(ConfigError, match="several th.accept.solution"):
+        fit(one, one)
+    with pytest.raises(ShapeError, match=r"returned the shape \(\), and the solution 'a' has"):
+        fit(th.accept.solution(lambda h: h(jnp.ones(1)), {"a": [1.0, 2.0]}, within=1))
+    for known, within, words in (
+        ({}, 1, "map names"),
+        ({"a;b": 1}, 1, "';'"),
+        ({"a": 1}, 0, "abo"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            th.accept.solution(len, known, within=within)
+
+
 def test_a_store_counts_rejected_runs_and_keeps_the_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,15 +180,16 @@ def test_a_store_counts_rejected_runs_and_keeps_the_table(
         sweep = create_sweep(store, NewSweep(spec, "checked"))
         for k, status in enumerate(("finished", "rejected", "failed")):
             run_row = store.create_run({"lr": k}, sweep_id=sweep.id)
-            reason = "all 2 epochs done" + "; accepted" * (k == 0)
+            reason = "all 2 epochs done" + "; found low; accepted" * (k == 0)
             metrics = {"train_risk": 1.0 - 0.1 * k}
             store.finish_run(run_row.id, status=status, reason=reason, metrics=metrics)
     said = {}
     for command in ("show one", "table one accept", f"show {sweep.id}", f"runs {sweep.id}"):
         assert run([*command.split(), "--store", str(tmp_path / "store.db")]) == 0
         said[command.split()[0] + command.split()[1][:3]] = "".join(capsys.readouterr())
+    shown = said["show" + sweep.id[:3]]
     assert "one  rejected" in said["showone"]
     assert "90 % quantile of |residual|" in said["tableone"]
-    assert "accepted    1 of 3 runs" in said["show" + sweep.id[:3]]
+    assert "accepted    1 of 3 runs, by the checks of their solutions (1 low)" in shown
     assert "train_risk 1, run" in said["show" + sweep.id[:3]]  # 0.9 was rejected
-    assert "1 of 3 accepted" in said["runs" + sweep.id[:3]]
+    assert "1 of 3 accepted (1 low)" in said["runs" + sweep.id[:3]]

@@ -98,3 +98,46 @@ def test_weights_without_blocks_and_residuals_of_other_shapes_get_a_message() ->
     shapes = {"fit": lambda h, z: h(z[0]) * np.ones(2), "level": lambda h, t: h(t[None])}
     with pytest.raises(ShapeError, match=r"different shapes: fit \(2,\), level \(\)"):
         th.fit(th.Task(th.models.Linear(1), th.Data({"fit": (X, Y), "level": AT}), residual=shapes))
+
+
+def test_what_knows_no_blocks_refuses_them() -> None:
+    torch = pytest.importorskip("torch")
+    residual = {"fit": lambda h, z: h(z[0]) - z[1], "level": lambda h, t: h(t[None])}
+    blocks = {"fit": (X, Y), "level": AT}
+    net = torch.nn.Linear(1, 1)
+    with pytest.raises(ConfigError, match="PyTorch trains Linear, .* residual= by block"):
+        th.fit(th.Task(net, th.Data(blocks), residual=residual, backend="torch"))
+    with pytest.raises(ConfigError, match="this Task has blocks of data"):
+        th.fit_bagged(th.Task(th.models.Linear(1), th.Data(blocks), residual=residual))
+    with pytest.raises(DataError, match=r"differ in their number .* split each block by itself"):
+        th.split(blocks)
+
+    def learner(data: th.Data) -> th.Task:
+        return th.Task(th.models.Linear(1), data, residual=residual)
+
+    with pytest.raises(ConfigError, match="blocks fit, level, and train has none"):
+        th.crossfit(learner, X, Y, folds=2, repetitions=1)
+
+
+def test_blocks_on_disk_are_refused(tmp_path: Any) -> None:
+    np.save(tmp_path / "x.npy", X)
+    on_disk = np.load(tmp_path / "x.npy", mmap_mode="r")
+    residual = {"fit": lambda h, x: h(x), "level": lambda h, t: h(t[None])}
+    task = th.Task(th.models.Linear(1), th.Data({"fit": on_disk, "level": AT}), residual=residual)
+    with pytest.raises(ConfigError, match="the blocks of train stay on disk"):
+        th.fit(task)
+
+
+def test_blocks_of_equal_length_can_be_split() -> None:
+    data = th.split({"a": X, "b": Y}, train=10, val=5, test=5, seed=1)
+    task = th.Task(
+        th.models.Linear(1),
+        data,
+        residual={"a": lambda h, x: h(x) - 1, "b": lambda h, y: h(y[None]) - 1},
+        optimizer="lm",
+        epochs=3,
+    )
+    result = th.fit(task)
+    at = np.r_[data.test["a"][:, 0], data.test["b"]]
+    expected = np.mean((result.predict(at[:, None]) - 1) ** 2)
+    assert result.risk["test"] == pytest.approx(expected, abs=1e-10)

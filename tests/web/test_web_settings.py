@@ -13,6 +13,7 @@ import stores
 from chromium import eventually, serving, settle, until
 
 from thetahat import web
+from thetahat.core.acceptance import ACCEPTED, FOUND
 from thetahat.core.run import Status
 from thetahat.store import NewSweep, create_sweep, describe_run, open_store, set_state
 
@@ -105,6 +106,7 @@ def test_the_page_counts_runs_as_the_package_does() -> None:
     assert sets["FAILED"] == {str(s) for s in Status if s.failed}
     assert sets["OPEN"] == {str(s) for s in Status if not s.over}
     assert sets["CUT"] == {str(s) for s in Status if s.over and s.unfinished}
+    assert f"/{FOUND}([^;]+){ACCEPTED}$/" in text  # how the solutions of accepted runs are counted
 
 
 def test_home_and_sweep_give_the_best_setting(lucky, sweep, client_of) -> None:

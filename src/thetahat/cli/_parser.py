@@ -37,6 +37,7 @@ COMMANDS = {
     "store": "copy the store, also while programs write to it",
     "doctor": "check this installation, this machine and the store",
     "demo": "run the lectures' sweep",
+    "lab": "run an experiment of the lectures and open its figure",
 }
 LATER = ("verify", "deposit")
 _HELP = """\

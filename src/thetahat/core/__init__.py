@@ -16,6 +16,7 @@ from thetahat.core.errors import (
     notify as notify,
 )
 from thetahat.core.metric import Metric as Metric, Mode as Mode
+from thetahat.core.redraw import Redraw as Redraw
 from thetahat.core.run import (
     Ended as Ended,
     Event as Event,
@@ -48,6 +49,7 @@ __all__ = [
     "NotConverted",
     "Notice",
     "Parameter",
+    "Redraw",
     "RunFailed",
     "Seed",
     "ShapeError",

@@ -6,6 +6,7 @@ The measures are a table of the run, ``accept``: one row per number, with its bo
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ class Measure:
 
     Args:    name: what it is, for readers.   value: shape ().
              low, high: it must lie in [low, high].   below: it must be less than this.
+             solution: the name of a solution, if the value is the distance to it.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Measure:
     low: Any = -math.inf
     high: Any = math.inf
     below: Any = math.inf
+    solution: str = ""
 
 
 def checked_accept(given: Any) -> tuple[Any, ...]:
@@ -72,16 +75,56 @@ def _failure(name: str, value: float, low: float, high: float, below: float) -> 
 
 ACCEPTED = "; accepted"
 """The end of the reason of a run that passed its checks."""
+FOUND = "; found "
+"""What stands before the name of the solution that a run found, in the reason of the run."""
+
+
+def nearest_solution(table: Mapping[str, Any]) -> str:
+    """Return the name of the nearest known solution, by a table ``accept``; empty if none is."""
+    named = [
+        (float(value), str(name))
+        for name, value in zip(table.get("solution", ()), table["value"], strict=False)
+        if name
+    ]
+    return min(named)[1] if named else ""
+
+
+def accepted_reason(reason: str, table: Mapping[str, Any]) -> str:
+    """Return the reason of a run that passed its checks, with the solution that it found."""
+    found = nearest_solution(table)
+    return reason + (FOUND + found if found else "") + ACCEPTED
+
+
+def solutions_found(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Count the solutions that accepted runs found, the most frequent first.
+
+    Args:    reasons: of runs that ended well, and how many have each.
+    """
+    found: Counter[str] = Counter()
+    for reason, n in reasons.items():
+        before, there, name = reason.removesuffix(ACCEPTED).rpartition(FOUND)
+        if there and before and reason.endswith(ACCEPTED):
+            found[name] += n
+    return dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))
+
+
+def solution_words(found: Mapping[str, int]) -> str:
+    """Say how many runs found each solution: " (53 low, 47 high)"; nothing if none is named."""
+    said = ", ".join(f"{n:,} {name}" for name, n in found.items())
+    return f" ({said})" if said else ""
 
 
 def accepted_words(runs: Iterable[Any]) -> str:
     """Say how many of the runs that are over were accepted; nothing if none was checked.
 
-    Runs that failed or were cut short keep their place in the denominator.
+    Runs that failed or were cut short keep their place in the denominator. The solutions that were
+    found are counted, if they have names.
 
     Args:    runs: with ``status`` and ``reason``.
     """
     over = [run for run in runs if run.status.over]
-    accepted = sum(run.status.well and (run.reason or "").endswith(ACCEPTED) for run in over)
+    reasons = Counter(run.reason or "" for run in over if run.status.well)
+    accepted = sum(n for reason, n in reasons.items() if reason.endswith(ACCEPTED))
     checked = accepted or any(run.status == "rejected" for run in over)
-    return f"{accepted:,} of {len(over):,} accepted" if checked else ""
+    found = solution_words(solutions_found(reasons))
+    return f"{accepted:,} of {len(over):,} accepted{found}" if checked else ""

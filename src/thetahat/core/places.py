@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,18 @@ def kept_models(folder: Path) -> dict[str, Path]:
 
 WANDB = "THETAHAT_WANDB"
 """The variable that chooses who answers ``import wandb``: ``local`` (thetahat) or ``real``."""
+
+
+def wandb_commands(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the PATH with which a script's command ``wandb`` is answered by thetahat.
+
+    Empty if the user wants the real package, by THETAHAT_WANDB=real.
+    """
+    if environment.get(WANDB, "local") == "real":
+        return {}
+    here = str(Path(__file__).parent.parent / "wandb" / "path" / "bin")
+    path = os.pathsep.join([here, environment.get("PATH", os.defpath)])
+    return {"PATH": path, "THETAHAT_PYTHON": sys.executable}
 
 
 def wandb_path(environment: Mapping[str, str]) -> dict[str, str]:

@@ -24,6 +24,7 @@ from thetahat.core.metric import (
 )
 from thetahat.core.numbers import whole
 from thetahat.core.packed_table import checked_name
+from thetahat.core.redraw import Redraw
 from thetahat.core.start import as_start
 
 SAMPLINGS = ("shuffle", "replacement", "sequential", "full")
@@ -72,6 +73,7 @@ class Task:
             functions ``f(h) -> bool``; evaluated once, at the best state. A run that fails one is
             ``rejected``.
         weights: of the risks of blocks of data, by name; 1 by default.
+        redraw: draws the training points anew while it is fitted: ``th.Redraw(simulate)``.
     Raises:  ConfigError: a field outside its range.
     """
 
@@ -94,6 +96,7 @@ class Task:
     tables: Mapping[str, Callable[[Any], Mapping[str, Any]]] = field(default_factory=dict)
     accept: Sequence[Any] | Any = ()
     weights: Mapping[str, Any] = field(default_factory=dict)
+    redraw: Redraw | None = None
     diagnostics: InitVar[Any] = None
     """Old name of ``metrics``; refused."""
 
@@ -130,6 +133,11 @@ class Task:
         object.__setattr__(self, "tables", _checked_tables(self.tables))
         object.__setattr__(self, "accept", checked_accept(self.accept))
         _check_blocks(self.residual, self.weights)
+        if not (self.redraw is None or isinstance(self.redraw, Redraw)):
+            raise ConfigError(
+                f"redraw={self.redraw!r:.80}; give th.Redraw(simulate, every=50), where"
+                " simulate(h, key) returns the points"
+            )
         metrics = read_metrics(self.metrics)
         object.__setattr__(self, "metrics", metrics)
         _check_best_by(self.best_by, metrics)
@@ -149,6 +157,7 @@ class Task:
             "tables": ", ".join(self.tables),
             "accept": ", ".join(map(_word, self.accept)),
             "optimizer": _word(self.optimizer),
+            "redraw": "" if self.redraw is None else f"every {self.redraw.every} epochs",
             "epochs": self.epochs,
             "batch": batch,
             "stopping": ", ".join(map(_word, self.stopping)),

@@ -341,7 +341,8 @@ def check_part(name: str, part: Any) -> None:
             )
     if len({leaf.shape[0] for _, leaf in leaves}) > 1:
         shapes = ", ".join(f"{path} {tuple(leaf.shape)}" for path, leaf in leaves)
-        raise DataError(f"leaves of {name} differ in their number of observations: {shapes}")
+        fix = "; of blocks of data, split each block by itself" if isinstance(part, Mapping) else ""
+        raise DataError(f"leaves of {name} differ in their number of observations: {shapes}{fix}")
     if leaves[0][1].shape[0] == 0:
         raise DataError(f"empty split: {name} has no observations; give it some, or leave it None")
     for path, leaf in leaves:

@@ -1,4 +1,5 @@
-"""Random keys by role: independent streams for data, split, initial parameters, order and dropout.
+"""Random keys by role: independent streams for data, split, initial parameters, order, dropout, and
+points that are redrawn.
 
 Each role is folded into the key of the seed, so that another depth of the model, for example, does
 not change the test set.
@@ -16,7 +17,7 @@ from thetahat.core.numbers import is_traced
 from thetahat.core.signature import MAX_SEED
 from thetahat.data._cache import use_cache
 
-DATA, SPLIT, INIT, SHUFFLE, DROPOUT = 1, 2, 3, 4, 5
+DATA, SPLIT, INIT, SHUFFLE, DROPOUT, REDRAW = 1, 2, 3, 4, 5, 6
 
 
 def check_seed(seed: Any) -> None:

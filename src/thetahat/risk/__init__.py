@@ -1,7 +1,11 @@
 """Losses, residuals, metrics, penalties, and means over observations."""
 
 from thetahat.risk import accept as accept, metrics as metrics
-from thetahat.risk._blocks import BlockResidual as BlockResidual, plain_task as plain_task
+from thetahat.risk._blocks import (
+    BlockResidual as BlockResidual,
+    plain_task as plain_task,
+    with_points as with_points,
+)
 from thetahat.risk._losses import (
     LOSSES as LOSSES,
     PREDICTION as PREDICTION,

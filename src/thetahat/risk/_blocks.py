@@ -18,7 +18,7 @@ import numpy as np
 
 from thetahat.core import ConfigError, Metric, ShapeError, Task
 from thetahat.core.numbers import is_traced
-from thetahat.data import Data, check_one_length, n_observations, weights_of
+from thetahat.data import Data, Rows, check_one_length, n_observations, weights_of
 from thetahat.risk._losses import RESIDUAL, resolve_loss
 from thetahat.risk._residuals import per_observation, signed_residual
 
@@ -31,9 +31,11 @@ class BlockResidual:
     """The residual of a row: that of its block, at its point.
 
     Args:    residuals: by block, in the order of the numbers of blocks.
+             sizes: points of each block of the training part.
     """
 
     residuals: Mapping[str, Callable[[Any, Any], Any]]
+    sizes: Mapping[str, int]
 
     def __call__(self, h: Any, z: Any) -> jax.Array:
         """Compute the residual, () or (k,)."""
@@ -70,7 +72,9 @@ def plain_task(task: Task) -> Task:
     return replace(
         task,
         data=data.changed(**parts),
-        residual=BlockResidual(dict(task.residual)),
+        residual=BlockResidual(
+            dict(task.residual), {name: n_observations(data.train[name]) for name in task.residual}
+        ),
         metrics={**task.metrics, **metrics},
         weights={},
     )
@@ -92,6 +96,11 @@ def _check(task: Task, data: Data) -> None:
                 f"residual= has the blocks {', '.join(names)}, and {part} has"
                 f" {', '.join(there) or 'none'}; give th.Data({{{names[0]!r}: points, ...}}) with"
                 " the same names"
+            )
+        if any(isinstance(leaf, (Rows, np.memmap)) for leaf in jax.tree.leaves(found)):
+            raise ConfigError(
+                f"the blocks of {part} stay on disk, and blocks are laid under each other in"
+                " memory; read them into arrays first"
             )
     for name, weight in task.weights.items():
         if name not in names:
@@ -133,6 +142,43 @@ def _rows(task: Task, part: str, blocks: Mapping[str, Any]) -> dict[str, Any]:
 
 def _weight(task: Task, name: str) -> Any:
     return task.weights.get(name, 1.0)
+
+
+def with_points(residual: Any, rows: Any, drawn: Any) -> Any:
+    """Return a training part with points that are drawn anew: of some blocks, or all.
+
+    Raises:  ConfigError: other names than those of blocks, or points with weights of their own.
+             ShapeError: another number of points.
+    """
+    if not isinstance(residual, BlockResidual):
+        return drawn
+    names = list(residual.residuals)
+    if not isinstance(drawn, Mapping) or not drawn or not set(drawn) <= set(names):
+        came = sorted(drawn) if isinstance(drawn, Mapping) else f"a {type(drawn).__name__}"
+        raise ConfigError(
+            f"Redraw: simulate(h, key) returned {came}, and the data have the blocks"
+            f" {', '.join(names)}; return {{{names[0]!r}: points}}"
+        )
+    points, before = dict(rows[POINTS]), 0
+    for name in names:
+        size = residual.sizes[name]
+        if name in drawn:
+            if weights_of(drawn[name]) is not None:
+                raise ConfigError(
+                    f"Redraw: the block {name!r} has weights of its own, which are not drawn anew;"
+                    " give points without weights"
+                )
+            found = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(drawn[name])}
+            if found != {(size,)}:
+                shapes = [np.shape(leaf) for leaf in jax.tree.leaves(drawn[name])]
+                raise ShapeError(
+                    f"Redraw: the block {name!r} has {size} points, and simulate(h, key) returned"
+                    f" arrays of shapes {shapes}; return {size} points, as rows of each array"
+                )
+            after = len(rows[BLOCK]) - before - size
+            points[name] = jax.tree.map(_repeated(before, after), drawn[name])
+        before += size
+    return {**rows, POINTS: points}
 
 
 def _repeated(before: int, after: int) -> Callable[[Any], Any]:

@@ -131,14 +131,77 @@ class inside:  # noqa: N801
         return rows
 
 
+@arguments_named
+@dataclass(frozen=True, eq=False)
+class solution:  # noqa: N801
+    """Say which of several known solutions a run found; a run that found none is rejected.
+
+    The names are counted wherever the accepted runs are: "100 of 100 accepted (53 low, 47 high)".
+
+    Args:    value: ``value(h) -> () or (d,)``, which tells solutions apart, such as the capital at
+             the end of a simulated path.
+             known: name to value, of each solution.
+             within: the largest distance from a solution, in units of the value: above 0.
+    Raises:  ConfigError: no solutions, a name that is no word, or a distance that is not positive.
+    """
+
+    value: Callable[[Any], Any]
+    known: Mapping[str, Any]
+    within: Any
+
+    def __post_init__(self) -> None:
+        if not callable(self.value):
+            raise ConfigError(
+                f"accept.solution(value={self.value!r:.80}) is not a function; give value(h), which"
+                " returns a number, or a vector of numbers"
+            )
+        if not isinstance(self.known, Mapping) or not self.known:
+            raise ConfigError(
+                f"accept.solution(known={self.known!r:.80}) does not map names to values; give"
+                " {'low': 0.5, 'high': 4.0}"
+            )
+        for name in self.known:
+            if not isinstance(name, str) or not name.strip() or ";" in name:
+                raise ConfigError(
+                    f"accept.solution(known=) has the name {name!r}; give a text without ';'"
+                )
+        if not is_traced(self.within) and not float(self.within) > 0:
+            raise ConfigError(f"accept.solution(within={self.within}); give a number above 0")
+
+    def __call__(self, h: Any, residuals: Residuals) -> list[Measure]:
+        """Measure the distance to each solution, and to the nearest one."""
+        del residuals
+        found, what = jnp.asarray(self.value(h)), _name(self.value)
+        rows = [] if found.ndim else [Measure(what, found)]
+        for name, value in self.known.items():
+            if np.shape(value) != found.shape:
+                raise ShapeError(
+                    f"accept.solution: {what}(h) returned the shape {found.shape}, and the solution"
+                    f" {name!r} has the shape {np.shape(value)}; give the same shape"
+                )
+            distance = jnp.max(jnp.abs(found - jnp.asarray(value)))
+            rows.append(Measure(f"distance of {what} from {name}", distance, solution=name))
+        nearest = jnp.min(jnp.stack([row.value for row in rows if row.solution]))
+        of = f"distance of {what} from the nearest of {', '.join(self.known)}"
+        return [*rows, Measure(of, nearest, below=self.within)]
+
+
 def measured(checks: Sequence[Any], h: Any, residuals: Residuals) -> dict[str, Any]:
     """Call the checks of a Task; return the table of what they measure, a row for each number.
 
     Raises:  ShapeError: a function of the user's own that returns more than one value.
+             ConfigError: several checks that name solutions.
     """
+    if sum(isinstance(check, solution) for check in checks) > 1:
+        raise ConfigError(
+            "Task(accept=) has several th.accept.solution, and a run finds one solution; give one"
+            " whose value(h) is a vector"
+        )
     rows = [row for check in checks for row in _measures(check, h, residuals)]
     columns: dict[str, Any] = {"check": [row.name for row in rows]}
     columns["value"] = jnp.stack([jnp.asarray(row.value) for row in rows])
+    if any(row.solution for row in rows):
+        columns["solution"] = [row.solution for row in rows]
     for name in ("low", "high", "below"):
         bounds = [getattr(row, name) for row in rows]
         traced = any(is_traced(one) for one in bounds)
@@ -151,7 +214,7 @@ def _host(bounds: Sequence[Any]) -> np.ndarray:
 
 
 def _measures(check: Any, h: Any, residuals: Residuals) -> list[Measure]:
-    if isinstance(check, (residual, inside)):
+    if isinstance(check, (residual, inside, solution)):
         return check(h, residuals)
     name, holds = _name(check), check(h)
     if np.shape(holds) != ():

@@ -130,6 +130,8 @@ class RunRow:
     """group, job_type, tags and notes, from the program."""
     proposed: Mapping[str, Any] | None = None
     """The sweep's part of the config; None if the program added nothing."""
+    counted: str = "epochs"
+    """What ``epochs`` counts: "epochs", or "steps" of a program whose rows are no epochs."""
     detail: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
 
@@ -163,7 +165,7 @@ class RunRow:
     def _repr_html_(self) -> str:
         """Draw the run in a notebook."""
         ended = f"{self.status}" + (f": {self.reason}" if self.reason else "")
-        known = {"epochs": self.epochs, "best epoch": self.best_epoch, "id": self.id}
+        known = {self.counted: self.epochs, "best epoch": self.best_epoch, "id": self.id}
         seconds = self.total_seconds
         known |= {"seconds": None if seconds is None else float(seconds), "agent": self.agent}
         wrong = ["contaminated: tuned on the test set"] if self.contaminated else []
@@ -195,7 +197,10 @@ def _short(value: Any) -> str:
     return found if len(found) <= 40 else f"{found[:37]}..."
 
 
-LISTED = tuple(f for f in RunRow.__dataclass_fields__ if f not in ("detail", "provenance"))
+LISTED = tuple(
+    f for f in RunRow.__dataclass_fields__ if f not in ("detail", "provenance", "counted")
+)
+"""Fields of a listing, which are columns of the table of runs."""
 
 
 _JSON = ("config", "metrics", "seconds", "labels", "detail", "provenance")
@@ -230,6 +235,7 @@ def _decode(columns: dict[str, list[Any]], folder: Path) -> None:
         if name in columns and name != "metrics":
             columns[name] = parse_all(columns[name])
     columns["metrics"] = logged_metrics(columns["metrics"], columns["last"])
+    columns["counted"] = list(map(_counted, columns["last"], columns["epochs"]))
     proposed = columns["proposed"]
     columns["proposed"] = [None if text is None else from_json(text) for text in proposed]
     columns["status"] = [Status(word) for word in columns["status"]]
@@ -237,6 +243,14 @@ def _decode(columns: dict[str, list[Any]], folder: Path) -> None:
         columns[name] = [bool(value) for value in columns[name]]
     paths = columns["checkpoint"]
     columns["checkpoint"] = [None if path is None else str(folder / path) for path in paths]
+
+
+def _counted(last: str | None, epochs: int) -> str:
+    """Return what a run's number of epochs counts, by its last record."""
+    if not last or '"step"' not in last:
+        return "epochs"
+    by_epoch = '"epoch"' in last and from_json(last).get("epoch") == epochs
+    return "epochs" if by_epoch else "steps"
 
 
 def logged_metrics(

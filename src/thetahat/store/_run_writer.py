@@ -249,9 +249,12 @@ class RunSummary:
         """Return the summary with one more block."""
         last = last_values(block)
         epoch = last.get("epoch")
+        # Rows of steps are counted as steps, unless each of them is an epoch.
+        by_epoch = block.columns[0] == "epoch" or (epoch or 0) + 1 >= block.last
+        count = block.last + 1 if epoch is None or not by_epoch else int(epoch)
         return RunSummary(
             last={**self.last, **last},
-            epochs=max(self.epochs, block.last + 1 if epoch is None else int(epoch)),
+            epochs=max(self.epochs, count),
             best=min((b for b in (self.best, best_of(block)) if b is not None), default=None),
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, literal_column, select, update
 
-from thetahat.core.acceptance import ACCEPTED
+from thetahat.core.acceptance import ACCEPTED, FOUND, solutions_found
 from thetahat.core.json import from_json, to_json
 from thetahat.core.run import Status
 from thetahat.core.sweep_file import file_json, read_file_json, read_plain
@@ -202,6 +202,18 @@ def count_accepted(store: Store, sweep_id: str) -> int:
     )
     with store.reading() as connection:
         return int(connection.execute(query).scalar_one())
+
+
+def count_solutions(store: Store, sweep_id: str) -> dict[str, int]:
+    """Count the solutions that the accepted runs of a sweep found, by name."""
+    query = select(runs.c.reason, func.count()).where(
+        (runs.c.sweep_id == sweep_id)
+        & runs.c.status.in_([str(status) for status in Status if status.well])
+        & runs.c.reason.contains(FOUND, autoescape=True)
+    )
+    with store.reading() as connection:
+        rows = connection.execute(query.group_by(runs.c.reason))
+        return solutions_found({row[0]: row[1] for row in rows})
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
@@ -186,11 +186,13 @@ def stack_tables(
     mine = (runs.c.sweep_id == sweep_id) & (tables.c.name == name)
     if ids is not None:
         mine &= among(runs.c.id, ids)
-    query = select(tables, runs.c.number).join(runs, runs.c.id == tables.c.run_id).where(mine)
+    query = select(tables.c.id, tables.c.run_id, tables.c.rows, tables.c.columns)
+    query = query.join(runs, runs.c.id == tables.c.run_id).where(mine)
     query = query.order_by(runs.c.number, tables.c.id)
     with store.reading() as connection:
-        latest = {row["run_id"]: row for row in connection.execute(query).mappings()}
-        rows = [_table_row(row) for row in latest.values()]
+        latest = {row[1]: row for row in connection.execute(query)}
+        names = {text: tuple(from_json(text)) for text in {row[3] for row in latest.values()}}
+        rows = [_Stacked(i, run, n, names[text]) for i, run, n, text in latest.values()]
         if not rows:
             known = tables_of_sweep(store, sweep_id)
             raise ConfigError(_unknown(f"no run has a table {name!r}", name, known))
@@ -257,12 +259,21 @@ def files_of_sweep(store: Store, sweep_id: str) -> dict[str, int]:
     return {row["name"]: row["runs"] for row in store.read(query.group_by(files.c.name))}
 
 
+class _Stacked(NamedTuple):
+    """What is read of each table before its columns."""
+
+    id: int
+    run_id: str
+    rows: int
+    columns: tuple[str, ...]
+
+
 _CHUNK = 500
 """Tables whose columns one query reads."""
 
 
 def _packed(
-    connection: Connection, rows: Sequence[StoredTable], wanted: Sequence[str]
+    connection: Connection, rows: Sequence[_Stacked], wanted: Sequence[str]
 ) -> dict[str, list[tuple[str, bytes] | None]]:
     """Read packed columns of tables: of each column a list, with None where a table lacks it."""
     found: dict[str, list[tuple[str, bytes] | None]] = {

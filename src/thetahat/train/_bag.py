@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -122,6 +122,13 @@ def fit_bagged(
                 f"{getattr(what, '__name__', 'the experiment')}() returned {task!r:.80}; return a"
                 " th.Task"
             )
+
+    if isinstance(task.residual, Mapping) or task.redraw is not None:
+        has = "points that are redrawn" if task.redraw is not None else "blocks of data"
+        raise ConfigError(
+            f"fit_bagged() holds out rows of a table, and this Task has {has}; fit it from several"
+            " seeds by th.fit_many"
+        )
 
     def experiment(member: Seed = 0) -> Task:
         return rotated(task, member, members)

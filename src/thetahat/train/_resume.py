@@ -83,6 +83,10 @@ def resumed(cohort: Cohort, options: Options) -> ResumedFit | None:
     return ResumedFit(found, now, compared.notes, compared.new_rules, found.epoch)
 
 
+_PLACES = {"device": "unknown", "matrix_products": "highest", "members_per_device": "all"}
+"""What moves a fit's last digits and is stated, and what it is where provenance does not say."""
+
+
 def resume_state(program: Program, found: ResumedFit, options: Options) -> Any:
     """The state that a checkpoint holds; new stopping rules have seen its records.
 
@@ -94,8 +98,11 @@ def resume_state(program: Program, found: ResumedFit, options: Options) -> Any:
     differ = compare_arrays(before, now, options.idle)
     if differ:
         raise CheckpointError(refusal(options.checkpoint, differ))
-    moved = [(a.get("device"), b["device"]) for a, b in zip(before, now, strict=True)]
-    found.notes += tuple(f"device was {a}, is {b}" for a, b in dict.fromkeys(moved) if a != b)
+    for name, none in _PLACES.items():
+        moved = [(a.get(name, none), b.get(name, none)) for a, b in zip(before, now, strict=True)]
+        found.notes += tuple(
+            f"{name.replace('_', ' ')} was {a}, is {b}" for a, b in dict.fromkeys(moved) if a != b
+        )
     state = program.unpack(checkpoint.arrays, first, new_rules=found.new_rules)
     if not found.new_rules:
         return state

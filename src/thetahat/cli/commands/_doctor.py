@@ -22,7 +22,7 @@ from thetahat.cli._parser import add_format, add_store
 from thetahat.cli.terminal._output import Screen, emit, print_table, read_screen
 from thetahat.core.errors import MissingExtra, StoreError
 from thetahat.core.places import Server
-from thetahat.format import json_text, paint
+from thetahat.format import json_text, paint, size
 
 CORE = (
     *("jax", "jaxlib", "optax", "flax", "numpy"),
@@ -191,8 +191,8 @@ def check_cache() -> DoctorCheck:
     if reason := _unwritable(folder):
         detail = f"{folder}: {reason}; every process compiles anew"
         return DoctorCheck("cache", "warning", detail, "set THETAHAT_CACHE to a folder of yours")
-    size = sum(f.stat().st_size for f in folder.glob("*") if f.is_file())
-    return DoctorCheck("cache", "ok", f"{folder} ({_size(size)})")
+    total = sum(f.stat().st_size for f in folder.glob("*") if f.is_file())
+    return DoctorCheck("cache", "ok", f"{folder} ({size(total)})")
 
 
 def check_store(url: str | None) -> list[DoctorCheck]:
@@ -215,7 +215,7 @@ def check_store(url: str | None) -> list[DoctorCheck]:
     except (StoreError, MissingExtra) as error:
         return [DoctorCheck("store", "broken", str(error))]
     detail = (
-        f"{path}: {health['runs']} runs, {_size(health['bytes'])}, version {health['version']} of"
+        f"{path}: {health['runs']} runs, {size(health['bytes'])}, version {health['version']} of"
         f" {VERSION}, journal {health['journal']}, integrity {health['integrity']}"
     )
     # A file copied without what lies beside it is sound, and lacks the newest runs.
@@ -234,7 +234,7 @@ def _check_server(server: Server) -> list[DoctorCheck]:
     with open_store(server.given, create=False, timeout_s=5.0) as store:
         health, folder = store.health(), store.folder
     detail = (
-        f"{server}: {health['runs']} runs, {_size(health['bytes'])}, version {health['version']} of"
+        f"{server}: {health['runs']} runs, {size(health['bytes'])}, version {health['version']} of"
         f" {VERSION}, {health['journal']}; folder {folder}"
     )
     if reason := _unwritable(folder):
@@ -257,7 +257,7 @@ def check_git() -> DoctorCheck:
 def _disk(path: Path) -> DoctorCheck:
     folder = next(parent for parent in path.parents if parent.is_dir())
     free = shutil.disk_usage(folder).free
-    detail = f"{_size(free)} free where the store is"
+    detail = f"{size(free)} free where the store is"
     if free < _LITTLE_DISK:
         return DoctorCheck("disk", "warning", detail, "free some space before long runs")
     return DoctorCheck("disk", "ok", detail)
@@ -284,11 +284,3 @@ def _versions(packages: Iterable[str]) -> tuple[str, list[str]]:
         except metadata.PackageNotFoundError:
             missing.append(name)
     return ", ".join(have), missing
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

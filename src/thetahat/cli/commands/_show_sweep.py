@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli.terminal._output import emit, read_screen
+from thetahat.core.acceptance import solution_words
 from thetahat.core.errors import StoreError
 from thetahat.core.places import opening
 from thetahat.core.run import Status
@@ -107,7 +108,8 @@ def _accepted(facts: dict[str, Any]) -> str:
     if facts["accepted"] is None:
         return ""
     over = sum(n for status, n in facts["counts"].items() if Status(status).over)
-    return f"{facts['accepted']:,} of {over:,} runs, by the checks of their solutions"
+    found = solution_words(facts["solutions"])
+    return f"{facts['accepted']:,} of {over:,} runs, by the checks of their solutions{found}"
 
 
 def _best(facts: dict[str, Any]) -> str:
@@ -155,7 +157,14 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
         seeds_of,
         standings,
     )
-    from thetahat.store import count_accepted, count_runs, failure_reasons, leading_run, tried_runs
+    from thetahat.store import (
+        count_accepted,
+        count_runs,
+        count_solutions,
+        failure_reasons,
+        leading_run,
+        tried_runs,
+    )
 
     file = read_file(sweep.spec)
     sign = -1 if file.goal == "maximize" else 1
@@ -191,6 +200,7 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
         "runs": sum(counts.values()),
         "counts": dict(sorted(counts.items(), key=lambda one: -one[1])),
         "accepted": accepted if accepted or counts.get(str(Status.REJECTED)) else None,
+        "solutions": count_solutions(store, sweep.id) if accepted else {},
         "failures": join_reasons(failure_reasons(store, sweep.id)),
         "best": best,
         "front": front,

@@ -43,6 +43,15 @@ class Call:
         self.asked: tuple[Status, str] | None = None
         self._ending: Ending | None = None
 
+    @property
+    def received(self) -> int:
+        """What a function prints goes to the terminal, uncounted."""
+        return 0
+
+    def last_line(self) -> str:
+        """What a function prints is not kept."""
+        return ""
+
     def poll(self) -> Ending | None:
         """Return how it ended, or None while it runs."""
         return self._ending

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener, wait
 from pathlib import Path
@@ -48,7 +48,8 @@ GROWTH, SPARE = 2.0, 1 << 30
 class WorkerProcess:
     """One worker.
 
-    Args:    share: of the memory for cohorts.   start: starts a process.
+    Args:    variables: of its environment, as which GPU it sees.
+             share: of the memory for cohorts.   start: starts a process.
              function: the experiment by name; by default the one passed to ``th.main``.
     """
 
@@ -57,7 +58,7 @@ class WorkerProcess:
         program: Path,
         folder: Path,
         log: Path,
-        device: str | None,
+        variables: Mapping[str, str],
         share: float = 1.0,
         start: Callable[[WorkerSetup], WorkerHandle] = spawn,
         function: str | None = None,
@@ -78,8 +79,7 @@ class WorkerProcess:
         shared.pop("THETAHAT_RUN_ID", None)
         own = {ADDRESS: str(self._address), KEY: key.hex(), PROGRAM: str(program)}
         own[FUNCTION] = function or ""
-        if device is not None:
-            own["CUDA_VISIBLE_DEVICES"] = device
+        own |= variables
         try:
             self.process = start(WorkerSetup(folder, shared, own, log))
         except BaseException:

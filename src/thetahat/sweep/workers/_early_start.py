@@ -19,10 +19,13 @@ from thetahat.sweep.spec._options import SweepOptions
 from thetahat.sweep.spec._program import experiment_names, find_program
 from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.workers._connection import WorkerProcess, count_cores
+from thetahat.sweep.workers._devices import gpus, memory_fraction
 from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, preloads, spawn
 
 _COUNTED = 100_000
 """Points of a grid that are checked against constraints to count the feasible ones."""
+MEM_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+"""JAX's own setting: what a process takes of a GPU's memory when it starts."""
 StartWorker = Callable[[int], WorkerProcess]
 
 
@@ -69,15 +72,24 @@ def starter(
     assert file is not None
     file = file.absolute()
     process = ForkServer(preloads(file)).fork if CAN_FORK and size > 1 else spawn
+    devices = devices_of(work)
+    fraction = memory_fraction(size, len(devices))
 
     def start(k: int) -> WorkerProcess:
-        device = work.devices[k % len(work.devices)] if work.devices else None
         log = store / "logs" / f"{label}.worker-{k}.log"
+        own = {"CUDA_VISIBLE_DEVICES": devices[k % len(devices)]} if devices else {}
+        if fraction is not None and MEM_FRACTION not in os.environ:
+            own[MEM_FRACTION] = fraction
         # Devices have a memory of their own.
-        share = 1.0 if work.devices else 1 / size
-        return WorkerProcess(file, folder, log, device, share, process, spec.function)
+        share = 1.0 if devices else 1 / size
+        return WorkerProcess(file, folder, log, own, share, process, spec.function)
 
     return start
+
+
+def devices_of(work: Work) -> Sequence[str]:
+    """Return the GPUs that workers use in turn: as given, else all of this machine."""
+    return work.devices or gpus()
 
 
 def points_of(spec: SweepSpec, plan: SweepOptions) -> int | None:
@@ -110,5 +122,5 @@ def is_experiment(spec: SweepSpec, folder: Path | None = None) -> bool:
 
 def size_of(work: Work, points: int | None) -> int:
     """Return the limit of runs at a time: as given, else one per device, else one per core."""
-    size = work.workers or len(work.devices) or count_cores()
+    size = work.workers or len(devices_of(work)) or count_cores()
     return size if points is None else max(1, min(size, points))

@@ -61,7 +61,11 @@ def load(key: Any, in_tree: Any = None) -> tuple[Any, tuple[str, ...]] | None:
             # JAX binds LAPACK when it lowers such a program, and this one is not lowered: calls
             # of what is not bound end the process.
             lapack.prepare_lapack_call("potrf", np.dtype(np.float32))
-        program = serialize_executable.deserialize_and_load(payload, in_tree, out_tree)
+        # A program is of one device, and would be loaded for all that there are.
+        device = jax_setting("jax_default_device") or jax.local_devices()[0]
+        program = serialize_executable.deserialize_and_load(
+            payload, in_tree, out_tree, execution_devices=[device]
+        )
     except Exception as error:  # noqa: BLE001 - damaged bytes may raise anything
         path.unlink(missing_ok=True)
         _say_damaged(str(path.parent), str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from thetahat import data as th_data
 from thetahat.train.jax import _member
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._plan import make_plan
+from thetahat.train.jax._redraw import points_of
 from thetahat.train.jax._state import TrainState
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ def run_chunk(
              alone: whether the loop may end as soon as this member has (it may not under vmap).
     """
     plan = make_plan(member.task, data.train) if member.real is None else member.real.plan
-    data = data.changed(train=counted(data.train))
+    if member.task.redraw is None:
+        data = data.changed(train=counted(data.train))
 
     def order_at(i: Any) -> Any:
         if index is not None:
@@ -94,7 +97,10 @@ def run_epoch(
     alone: bool,
 ) -> tuple[Any, Any]:
     """One pass over the training part, in ``order()``, and the validation risk after it."""
-    train = data.train
+    train, points, opt_state = data.train, None, state.opt_state
+    if member.task.redraw is not None:
+        points, opt_state = points_of(member, state, epoch)
+        train = counted(points)
     weights = th_data.weights_of(train)
     relative = None
     real = member.real
@@ -111,10 +117,11 @@ def run_epoch(
                 relative = there.astype(member.task.dtype)
         key = _member.dropout_key(member, state, epoch, 0)
         zero = jnp.zeros((), member.task.dtype)
-        carry = (state.params, state.opt_state, zero, member.scores.zero())
+        carry = (state.params, opt_state, zero, member.scores.zero())
         carry, pairs = member.step(carry, train, relative, 1.0, scale, key)
     else:
-        carry, pairs = _minibatches(member, plan, train, relative, state, epoch, order())
+        began = replace(state, opt_state=opt_state)
+        carry, pairs = _minibatches(member, plan, train, relative, began, epoch, order())
     *carry, summed, sums = carry
     of_train = member.scores.means(sums) | member.scores.of_part(pairs)
     scores = {f"train_{name}": value for name, value in of_train.items()}
@@ -124,7 +131,9 @@ def run_epoch(
         val_risk, means = member.averages(carry[0], data.val, "val")
         scores |= {f"val_{name}": mean for name, mean in means.items()}
     train_risk = summed / plan.n if real is None else summed * real.one("train")
-    return member.close_epoch(state, carry, train_risk, val_risk, scores, alone=alone)
+    return member.close_epoch(
+        state, carry, train_risk, val_risk, scores, alone=alone, points=points
+    )
 
 
 def _minibatches(

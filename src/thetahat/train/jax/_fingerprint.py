@@ -41,6 +41,7 @@ from thetahat.train.jax._member import Member, make_member, parts_of
 from thetahat.train.jax._padding import Padding
 from thetahat.train.jax._plan import MemberPlan, make_plan
 from thetahat.train.jax._precision import ON_DISK, precision
+from thetahat.train.jax._redraw import drawn_points
 from thetahat.train.jax._staging import Staged
 
 _NOT_RESUMED = ("rules", "rate", "step", "order", "weights")
@@ -225,6 +226,7 @@ class Mathematics:
             *(plan.random, plan.shared_order, plan.full),
             *("task", task.dtype, task.best_by, staged.best_mode, loss.name, loss.of),
             *(rules.bound, len(rules.inside), task.penalty is None, task.residual is None),
+            None if task.redraw is None else task.redraw.every,
             [(name, m.kind, m.mode, m.function if m.kind == "norm" else "")
              for name, m in metrics.items()],
             *("engine", _member.EVAL_BLOCK, _member.UNMOVED_AFTER, _epoch.MAX_CHUNK, _epoch.ORDERS),
@@ -261,6 +263,8 @@ def _parts(member: Member, data: Any, state: Any, free: _Free) -> tuple[dict[str
     ended = optim.end_epoch(state.opt_state, lambda n: less_is_better(record, n, "plateau"))
     found["rules"] = [rule.update(before, record) for rule, before in rules], ended
     found["rate"] = optim.learning_rate(member.optimizer, state.opt_state)
+    if task.redraw is not None:
+        found["redraw"] = drawn_points(member, state, jnp.int32(1))
     found["weights"] = {name: weights_of(part) for name, part in parts_of(data).items()}
     return found, searches
 

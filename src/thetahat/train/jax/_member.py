@@ -251,11 +251,13 @@ class Member:
         scores: Mapping[str, Float[Array, ""]],
         *,
         alone: bool = False,
+        points: Any = None,
     ) -> tuple[TrainState, dict[str, Any]]:
         """Record an epoch: the best state, the stopping rules, divergence, the alarm.
 
         Args:    scores: metrics of the parts and of the epoch's steps, by column.
                  alone: an epoch is only run while the member is active, so nothing is frozen.
+                 points: the training part of the epoch, where it is drawn anew.
         """
         params, opt_state = carry
         record = {"train_risk": train_risk} | ({} if val_risk is None else {"val_risk": val_risk})
@@ -283,10 +285,10 @@ class Member:
             )
         # A diverged epoch leaves no trace but its record, and a frozen member none at all.
         kept = finite if alone else finite & before.active
-        params, opt_state, stoppers, moved = chosen(
+        params, opt_state, stoppers, moved, points = chosen(
             kept,
-            (params, opt_state, tuple(stoppers), moved),
-            (before.params, before.opt_state, before.stoppers, before.moved),
+            (params, opt_state, tuple(stoppers), moved, points),
+            (before.params, before.opt_state, before.stoppers, before.moved, before.points),
         )
         ended = (epochs, outcome.astype(jnp.int32), outcome == program.RUNNING)
         if not alone:
@@ -298,6 +300,7 @@ class Member:
             opt_state=opt_state,
             stoppers=stoppers,
             moved=moved,
+            points=points,
             epochs=ended[0],
             outcome=ended[1],
             active=ended[2],

@@ -261,7 +261,7 @@ def _possible(staged: Staged) -> bool:
     """Whether numbers stay what they are: for data in memory, in an order that comes from outside,
     where nothing sees a whole part."""
     plan, task = staged.plan, staged.task
-    if staged.streamed or plan.sampling == "replacement" or plan.own_order:
+    if staged.streamed or plan.sampling == "replacement" or plan.own_order or task.redraw:
         return False
     if any(metric.kind == "part" for metric in read_metrics(task.metrics).values()):
         return False

@@ -1,10 +1,10 @@
-"""float64 on request: the precision of a Task holds for the whole of its fit, and only there."""
+"""The precision of a Task, float32 or float64: it holds within its fit, and only there."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import jax
@@ -13,7 +13,7 @@ import numpy as np
 from jax.core import Tracer
 
 from thetahat.core.errors import DataError
-from thetahat.data import Rows, Transform, weights_of as th_weights
+from thetahat.data import Rows, Transform, jax_setting, weights_of as th_weights
 from thetahat.risk import inputs_and_target
 
 _PARTS = ("train", "val", "test")
@@ -24,8 +24,27 @@ _HOPELESS = 1e150
 
 
 def precision(dtype: str) -> AbstractContextManager[Any]:
-    """A context in which new arrays have the Task's precision."""
-    return jax.enable_x64(dtype == "float64")
+    """A context in which new arrays and products of matrices have the Task's precision.
+
+    Accelerators multiply float32 with fewer digits (TF32, bfloat16) unless they are asked not to.
+    """
+    wide = jax.enable_x64(dtype == "float64")
+    if jax.default_backend() == "cpu" or asked_products() is not None:
+        return wide
+    both = ExitStack()
+    both.enter_context(wide)
+    both.enter_context(jax.default_matmul_precision(FULL))
+    return both
+
+
+FULL = "highest"
+"""The precision of products of matrices on accelerators, unless the user sets another one."""
+
+
+def asked_products() -> str | None:
+    """The precision of products that the user has set by ``jax.default_matmul_precision`` or
+    JAX_DEFAULT_MATMUL_PRECISION; None: none."""
+    return jax_setting("jax_default_matmul_precision")
 
 
 def cast(tree: Any, dtype: str) -> Any:

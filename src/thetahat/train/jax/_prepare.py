@@ -23,9 +23,9 @@ from thetahat.train._program import (
     backend,
     backend_of,
 )
+from thetahat.train.jax._divided import divided
 from thetahat.train.jax._explain import explain
 from thetahat.train.jax._memory import check_possible
-from thetahat.train.jax._program import CohortProgram
 from thetahat.train.jax._staging import stage
 from thetahat.train.jax._stream import StreamedProgram
 
@@ -46,8 +46,10 @@ def prepare(build: Build, hyper: Hyper, size: int, mode: str) -> Program:
         with _untraceable():
             staged = stage(build, hyper)
             check_possible(staged)
-            kind = StreamedProgram if staged.streamed else CohortProgram
-            program = kind(build, hyper, staged, size, mode)
+            if staged.streamed:
+                program = StreamedProgram(build, hyper, staged, size, mode)
+            else:
+                program = divided(build, hyper, staged, size, mode)
             program.trace()
             return program
     except OtherBackend as other:

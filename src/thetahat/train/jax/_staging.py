@@ -38,6 +38,7 @@ from thetahat.train.jax._precision import (
     refuse_rounding,
     refuse_uncentred,
 )
+from thetahat.train.jax._redraw import first_points
 from thetahat.train.jax._state import TrainState, first_state
 from thetahat.train.jax._targets import Targets
 from thetahat.train.jax._text import text_needs_values
@@ -144,7 +145,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
         slots = tuple(isinstance(leaf, Tracer) for leaf in leaves)
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
-        state = _first(task, params, data)
+        state = _first(task, params, data, transform)
         made_data = sum(slots[: len(jax.tree.leaves(data))])
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
         seen.update(made_data=made_data, transform=transform, rows=data.rows, adapted=adapted)
@@ -185,6 +186,26 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
     )
 
 
+def padded_state(build: Build, hyper: Hyper, dtype: str, d: int, real: int) -> ClosedJaxpr:
+    """Trace the first state of a Task whose model gets ``d`` inputs, of which ``real`` are real.
+
+    Returns: the jaxpr from the traced parameters, and ``real`` after them, to the leaves of the
+             state: the real ones are those of ``stage``.
+    """
+
+    def init(own: Any, shared: Any) -> Any:
+        common, real = shared
+        task = _built(build, {**own, **common})
+        data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
+        drawn = models.adapt(models.Padded(task.model, d, real), task.seed).params
+        params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), drawn)
+        return jax.tree.leaves(cast(_first(task, params, data), dtype))
+
+    with precision(dtype):
+        example = {k: v[0] for k, v in hyper.own.items()}, (dict(hyper.common), np.int32(real))
+        return jax.make_jaxpr(init)(*example)
+
+
 def _own_order_seed(plan: MemberPlan) -> list[Any]:
     """The seed of a member's own order; nothing where members share one."""
     return [plan.order_seed] if plan.random and not plan.shared_order else []
@@ -220,7 +241,7 @@ def _started(start: Start, leaves: Any, task: Task, adapted: Any, data: Any) -> 
     return models.started(adapted, leaves), data
 
 
-def _first(task: Task, params: Any, data: Any) -> TrainState:
+def _first(task: Task, params: Any, data: Any, transform: Any) -> TrainState:
     """The state before the first epoch, once what is watched is known to be there."""
     rules = sort_rules(task.stopping)
     recorded = [part for part in parts_of(data) if part != "test"]
@@ -233,6 +254,7 @@ def _first(task: Task, params: Any, data: Any) -> TrainState:
         tuple(rule.init() for rule in rules.inside),
         jax.random.key_data(jax.random.key(task.seed)),
         best_mode=choosing_mode(task, data),
+        points=first_points(task, data, transform),
     )
 
 

@@ -38,14 +38,23 @@ class TrainState:
     outcome: Int[Array, "*C"]
     moved: Bool[Array, "*C"]
     """Whether any parameter has ever changed."""
+    points: Any = None
+    """The training part, where it is drawn anew while training; None where it is not."""
 
 
 def first_state(
-    params: Any, opt_state: Any, stoppers: Any, key: Any, *, best_mode: Mode | None
+    params: Any,
+    opt_state: Any,
+    stoppers: Any,
+    key: Any,
+    *,
+    best_mode: Mode | None,
+    points: Any = None,
 ) -> TrainState:
     """The state before the first epoch.
 
     Args:    best_mode: the direction of what chooses the best state; None where nothing does.
+             points: the training part, where it is drawn anew while training.
     """
     # Arrays of NumPy: JAX would compile a program for each.
     host: Any = np.asarray
@@ -61,6 +70,7 @@ def first_state(
         active=host(True),
         outcome=host(0, np.int32),
         moved=host(False),
+        points=points,
     )
 
 

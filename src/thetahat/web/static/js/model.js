@@ -7,6 +7,15 @@ export const WELL = new Set(["finished", "stopped"]);
 export const FAILED = new Set(["failed", "diverged", "rejected"]);
 export const OPEN = new Set(["queued", "running"]);
 export const CUT = new Set(["interrupted", "cancelled", "unmoved"]);
+// The solutions that accepted runs found (core/acceptance.py), the most frequent first: [name, count].
+export function solutions(runs) {
+  const found = new Map();
+  for (const run of runs) {
+    const said = WELL.has(run.status) && /; found ([^;]+); accepted$/.exec(run.reason || "");
+    if (said) found.set(said[1], (found.get(said[1]) || 0) + 1);
+  }
+  return [...found].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+}
 export const sum = (counts, names) => [...names].reduce((all, name) => all + (counts[name] || 0), 0);
 // The setting of a run in the server's ranking.
 const settingOf = new WeakMap();
@@ -45,6 +54,9 @@ function seconds(run) {
 
 // Join reasons that differ by their numbers only.
 export const kindOf = (run) => `${run.status} ${(run.reason || "").replace(/-?\d[\d.e+-]*|\bnan\b|-?\binf\b/gi, "#")}`;
+
+// Whether the numbers of epochs of these runs are steps, which programs count.
+export const countSteps = (runs) => runs.some((run) => run.epochs) && runs.every((run) => !run.epochs || (run.max_epochs === null && run.metrics.epoch !== run.epochs));
 
 export class Model {
   constructor(answer) {
@@ -125,6 +137,7 @@ export class Model {
     this.byName = new Map(this.parameters.map((p) => [p.name, p]));
     this.varying = this.parameters.filter((p) => p.varies);
     this.metrics = [...metrics.keys()].sort((a, b) => rank(a) - rank(b));
+    this.steps = countSteps(this.runs);
   }
 
   // Settings in the server's ranking by the shown metric.

@@ -1,0 +1,49 @@
+"""The GPUs of this machine, found without loading JAX, and what workers that share one may take."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+MEMORY = 0.75
+"""Share of a GPU's memory that JAX takes when it starts, by default."""
+_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
+
+
+def gpus(
+    environment: Mapping[str, str] | None = None,
+    devices: Path = Path("/dev"),
+    *,
+    plugin: bool | None = None,
+) -> tuple[str, ...]:
+    """The GPUs that JAX would use, as CUDA_VISIBLE_DEVICES names them; none without its plugin.
+
+    Args:    environment: by default this process's.   devices: the folder of device files.
+             plugin: whether JAX has its plugin; by default, whether it is installed.
+    """
+    given = os.environ if environment is None else environment
+    platforms = given.get("JAX_PLATFORMS", "")
+    if platforms and not {"cuda", "gpu"} & set(platforms.split(",")):
+        return ()
+    if plugin is None:
+        plugin = any(importlib.util.find_spec(name) for name in _PLUGINS)
+    if not plugin:
+        return ()
+    named = given.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return tuple(name.strip() for name in named.split(",") if name.strip() not in ("", "-1"))
+    try:
+        found = [path.name for path in devices.iterdir()]
+    except OSError:
+        return ()
+    n = sum(re.fullmatch(r"nvidia\d+", name) is not None for name in found)
+    return tuple(str(k) for k in range(n))
+
+
+def memory_fraction(workers: int, devices: int) -> str | None:
+    """What each worker tells JAX to take of its GPU; None where none shares one."""
+    together = -(-workers // devices) if devices else 1
+    return None if together == 1 else f"{MEMORY / together:.3f}"
