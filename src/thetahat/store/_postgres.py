@@ -134,11 +134,17 @@ class PostgresDatabase:
         }
 
     def _make_folder(self, connection: Connection) -> dict[str, str]:
-        """Make the folder of a new store, and note it in the database."""
-        folder, name = self.folder, secrets.token_hex(8)
+        """Make the folder of a new store, and note it in the database.
+
+        Stores may share a folder: ids of runs, which name their files, are random.
+        """
+        folder = self.folder
         make_folder(folder / STORE_ID)
         try:
-            (folder / STORE_ID).write_text(name, encoding="ascii")
+            name = _id_of(folder)
+            if name is None:
+                name = secrets.token_hex(8)
+                (folder / STORE_ID).write_text(name, encoding="ascii")
         except OSError as error:
             raise StoreError(
                 f"the folder {folder} of the store {self.place} cannot be written"
@@ -152,10 +158,7 @@ class PostgresDatabase:
     def _seen_folder(self, known: Mapping[str, str]) -> Path:
         """Return the store's folder as this machine sees it."""
         folder = self.place.folder or Path(known["folder"])
-        try:
-            found = (folder / STORE_ID).read_text(encoding="ascii")
-        except (OSError, ValueError):
-            found = None
+        found = _id_of(folder)
         if found != known["folder_id"]:
             what = "does not see" if found is None else "has the folder of another store at"
             raise StoreError(
@@ -164,6 +167,14 @@ class PostgresDatabase:
                 f" {ENVIRONMENT_FOLDER}, or with ?folder=PATH behind the address"
             )
         return folder
+
+
+def _id_of(folder: Path) -> str | None:
+    """Return what identifies a folder; None if it is not there, or not of a store."""
+    try:
+        return (folder / STORE_ID).read_text(encoding="ascii") or None
+    except (OSError, ValueError):
+        return None
 
 
 def _facts(connection: Connection) -> dict[str, str]:
