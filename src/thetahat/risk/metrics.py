@@ -304,7 +304,7 @@ def _say_if_probabilities(scores: jax.Array, metric: str) -> None:
     if is_traced(scores) or scores.ndim != 1 or not scores.size:
         return
     values = np.asarray(scores)
-    labels = metric != "log_loss" and ((values == 0) | (values == 1)).all()
+    labels = ((values == 0) | (values == 1)).all() and (metric != "log_loss" or not values.any())
     if ((values >= 0) & (values <= 1)).all() and not labels:
         notify(
             f"metrics.{metric} got numbers from 0 to 1 and reads them as scores, log-odds; of"

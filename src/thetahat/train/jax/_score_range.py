@@ -39,7 +39,7 @@ class Values:
     over: object = None
 
 
-Seen = dict[Any, tuple[object, Any]]
+SeenArrays = dict[Any, tuple[object, Any]]
 """Keys of arrays that are computed alike, by how they are."""
 
 
@@ -58,7 +58,7 @@ def _evaluated(
     jaxpr: Jaxpr,
     consts: Sequence[Any],
     given: Sequence[Values],
-    seen: Seen,
+    seen: SeenArrays,
 ) -> list[Values]:
     """The ranges of the outputs of a jaxpr."""
     known: dict[Any, Values] = dict(zip(jaxpr.constvars, map(_constant, consts), strict=True))
@@ -83,7 +83,7 @@ def _constant(value: Any) -> Values:
     return Values(float(array.min()), float(array.max()))
 
 
-def _of_equation(eqn: Any, taken: list[Values], seen: Seen) -> list[Values]:
+def _of_equation(eqn: Any, taken: list[Values], seen: SeenArrays) -> list[Values]:
     name, params = eqn.primitive.name, eqn.params
     inner = next((params[k] for k in ("jaxpr", "call_jaxpr", "fun_jaxpr") if k in params), None)
     if name in _CALLS and inner is not None:
@@ -131,15 +131,15 @@ _SOME = frozenset(
 _ELEMENTWISE = frozenset({"exp", "exp2", "square", "abs", "integer_pow", "logistic", "mul", "max"})
 """Primitives of which shares of a sum are often made: two alike are one array."""
 
-Rule = Callable[[list[Values], Mapping[str, Any]], Values]
+RangeRule = Callable[[list[Values], Mapping[str, Any]], Values]
 
 
-def _between(low: float, high: float, by: str) -> Rule:
+def _between(low: float, high: float, by: str) -> RangeRule:
     """The rule of a function whose values lie between two numbers."""
     return lambda taken, params: Values(low, high, by)
 
 
-def _rising(function: Callable[[float], float], by: str = "") -> Rule:
+def _rising(function: Callable[[float], float], by: str = "") -> RangeRule:
     """The rule of a function that rises."""
     return lambda taken, params: Values(function(taken[0].low), function(taken[0].high), by)
 
@@ -239,7 +239,7 @@ def _select(taken: list[Values], params: Any) -> Values:
     return _union(cases, params)
 
 
-_RULES: dict[str, Rule] = {
+_RULES: dict[str, RangeRule] = {
     "logistic": _between(0.0, 1.0, "sigmoid"),
     "tanh": _between(-1.0, 1.0, "tanh"),
     "erf": _between(-1.0, 1.0, "erf"),
