@@ -83,7 +83,10 @@ def publish(path: Path, cells: dict[Key, Cell]) -> None:
     facts["threads"]["cores_allowed"] = None
     head = ["# Defaults on small tables", "", *machine.said(facts)]
     dates = sorted(cell.date for cell in cells.values())
-    head.append(f"- cells: {len(cells)}, measured from {dates[0]} to {dates[-1]}")
+    head.append(
+        f"- cells: {len(cells)}, measured from {dates[0]} to {dates[-1]}; the machine and the"
+        " versions are those of the last call, the commit of each cell is in its line"
+    )
     path.with_suffix(".md").write_text(_text([*head, "", *report]), encoding="utf-8")
     if path == newest():
         page = PAGE.read_text(encoding="utf-8")
