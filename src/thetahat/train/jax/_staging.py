@@ -22,6 +22,7 @@ from thetahat import data as th_data, models, optim, risk
 from thetahat.core import ConfigError, Mode, Task, notify
 from thetahat.core.metric import directions_of, read_metrics
 from thetahat.core.start import Start
+from thetahat.train._inputs import inputs_names
 from thetahat.train._program import Build, Hyper, OtherBackend, backend_of
 from thetahat.train._start import read_start
 from thetahat.train._stopping import check_rules, sort_rules
@@ -238,6 +239,7 @@ def _started(start: Start, leaves: Any, task: Task, adapted: Any, data: Any) -> 
     labels = risk.resolve_loss(task.loss).of != risk.RESIDUAL
     if labels:
         th_data.check_same_classes(start.classes, data.classes)
+    th_data.check_same_columns(start.columns, inputs_names(data))
     data = th_data.in_units_of(data, start.transform, labels=labels)
     return models.started(adapted, leaves), data
 
