@@ -1,6 +1,8 @@
-"""Draw the figures of the tutorial: ``python docs/figures.py`` runs its pages.
+"""Draw the figures of the documentation.
 
-Each page saves its figure as ``PAGE.png``, which is kept in ``docs/images``.
+``python docs/figures.py`` runs the pages of the tutorial: each saves its figure as ``PAGE.png``,
+which is kept in ``docs/images``. ``python docs/figures.py lab [NAME ...]`` runs experiments of the
+lab, draws ``lab-NAME.png``, and puts their answers into ``docs/lab.md``.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ import contextlib
 import re
 import runpy
 import shutil
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
@@ -34,7 +38,32 @@ def draw(page: Path) -> Path:
     return Path(f"{page.stem}.png")
 
 
+def draw_lab(names: list[str]) -> None:
+    """Run experiments, keep their figures, and put their answers into the page of the lab."""
+    import thetahat as th
+    from thetahat.figures import image
+
+    page = DOCS / "lab.md"
+    for name in names or th.lab.list_questions():
+        experiment = th.lab.read_experiment(name)
+        began = time.process_time()
+        found = experiment.run()
+        cpu_s = time.process_time() - began
+        picture = image(experiment.draw(found), "png", dpi=110)
+        (DOCS / "images" / f"lab-{name}.png").write_bytes(picture)
+        answer = experiment.answer(found)
+        sys.stdout.write(f"{name}: {cpu_s:.1f} CPU s\n{answer}\n")
+        before, command, after = page.read_text(encoding="utf-8").partition(f"lab run {name}\n")
+        if command:
+            fence, quote, rest = after.partition("> ")
+            rest = rest.partition("\n\n")[2]
+            page.write_text(f"{before}{command}{fence}{quote}{answer}\n\n{rest}", "utf-8")
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["lab"]:
+        draw_lab(sys.argv[2:])
+        sys.exit()
     for page in sorted(DOCS.glob("tutorial-*.md")):
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             figure = draw(page)

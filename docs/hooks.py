@@ -16,12 +16,13 @@ from mkdocs.structure.files import File, Files
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
+LAB = "src/thetahat/lab/experiments"
 
 
 def on_config(config: Any) -> Any:
     """Add the pages that are made to the menu."""
     names = {name: pages for part in config.nav for name, pages in part.items()}
-    names["Gallery"] += _examples()
+    names["Gallery"] += [*_examples(), {"Programs of the lab": _experiments()}]
     names["Reference"] += ["reference.md", {"Benchmarks": [path for path, _ in _benchmarks()]}]
     names["Develop"].append({"Decisions": _decisions()})
     return config
@@ -35,8 +36,10 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Rewrite what GitHub and MkDocs write in two ways: links to examples, and kinds of blocks."""
+    """Rewrite what GitHub and MkDocs write in two ways: links to programs, and kinds of blocks."""
     markdown = re.sub(r"\]\(\.\./examples/([\w/]+)\.py\)", r"](examples/\1.md)", markdown)
+    inside = rf"\]\(\.\./{LAB}/(\w+)\.py\)"
+    markdown = re.sub(inside, r"](lab/\1.md)", markdown)
     markdown = markdown.replace("](../benchmarks/results/", "](benchmarks/")
     markdown = markdown.replace("](reference.html)", "](reference.md)")
     return re.sub(r"^(\s*```)(\w+) [^\n`]+$", r"\1\2", markdown, flags=re.MULTILINE)
@@ -48,8 +51,10 @@ def made_pages() -> Iterator[tuple[str, str]]:
     from reference import reference_markdown
 
     yield "reference.md", reference_markdown()
-    for path in _examples():
-        text = (ROOT / path).with_suffix(".py").read_text(encoding="utf-8")
+    sources = [(path, (ROOT / path).with_suffix(".py")) for path in _examples()]
+    sources += [(path, ROOT / LAB / f"{Path(path).stem}.py") for path in _experiments()]
+    for path, source in sources:
+        text = source.read_text(encoding="utf-8")
         title = text.removeprefix('"""').partition("\n")[0].rstrip(".").strip()
         yield path, f"# {title}\n\n```python\n{text}```\n"
     yield from _benchmarks()
@@ -63,11 +68,19 @@ def _benchmarks() -> list[tuple[str, str]]:
     ]
 
 
+def _programs(folder: str) -> list[Path]:
+    return sorted(p for p in (ROOT / folder).glob("*.py") if p.stem != "__init__")
+
+
 def _examples() -> list[str]:
     """The paths of the examples' pages, those of functional equations last."""
     folders = [ROOT / "examples", ROOT / "examples" / "equations"]
     found = [path for folder in folders for path in sorted(folder.glob("*.py"))]
     return [path.relative_to(ROOT).with_suffix(".md").as_posix() for path in found]
+
+
+def _experiments() -> list[str]:
+    return [f"lab/{path.stem}.md" for path in _programs(LAB)]
 
 
 def _decisions() -> list[str]:

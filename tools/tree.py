@@ -23,6 +23,7 @@ ORDER = (
         "sweep",
         "report",
         "causal",
+        "lab",
         "analysis",
         "tracking",
         "wandb",

@@ -6,6 +6,7 @@
     cohorts    1 to 4,096 seeds of P3 as one program: seconds an epoch and memory; the first member
                beside the same fit alone
     resume     half a fit, then the other half, and a cohort likewise: bit for bit the whole fit
+    PyTorch    the same questions of its own backend, where it is installed: see ``_torch``
 
 On a machine without a GPU it runs on the CPU, or on several devices that XLA makes of it:
 
@@ -18,6 +19,7 @@ Exit code 1: a comparison failed. Nothing that was timed fails.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
@@ -196,8 +198,27 @@ def measure(*, smoke: bool) -> dict[str, Any]:
         "problems": problems(epochs, rounds),
         "cohorts": cohorts(sizes, epochs),
         "resume": same,
+        "pytorch": pytorch(),
         "facts": machine.facts(PACKAGES),
     }
+
+
+def pytorch() -> dict[str, Any] | None:
+    """What ``_torch`` finds, in a process without JAX's GPU; None where PyTorch is missing."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu.torch_native", "--json"],
+        check=False,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        return json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        return {"crashed": done.returncode}
 
 
 def failures(answer: dict[str, Any]) -> list[str]:
@@ -209,6 +230,11 @@ def failures(answer: dict[str, Any]) -> list[str]:
     for row in answer["cohorts"]:
         if not row["apart"] <= MEMBER_TOLERANCE or row["traces"] > 1:
             found.append(f"{row['members']} members: {row['apart']:.2g} from the fit alone")
+    native = answer["pytorch"]
+    if native is not None:
+        if "crashed" in native:
+            return [*found, f"PyTorch: the process ended with {native['crashed']}"]
+        found += [f"PyTorch, {failure}" for failure in native["failures"]]
     return found
 
 
@@ -236,6 +262,8 @@ def markdown(answer: dict[str, Any]) -> str:
         "",
         f"Resume, {', '.join(answer['resume'])}: {'the same bits' if same else 'DIFFERS'}.",
     ]
+    if answer["pytorch"] is not None and "page" in answer["pytorch"]:
+        page += ["", *answer["pytorch"]["page"]]
     page += ["", *(f"FAILED: {failure}" for failure in failures(answer))]
     return "\n".join(page).rstrip() + "\n"
 

@@ -68,6 +68,7 @@ ROOMS = {
     "optim": "thetahat.optim",
     "train": "thetahat.train",
     "causal": "thetahat.causal",
+    "lab": "thetahat.lab",
     "store": "thetahat.store",
     "trackers": "thetahat.tracking.trackers",
     "search": "thetahat.search",

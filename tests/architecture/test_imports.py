@@ -33,6 +33,7 @@ BELOW: dict[str, set[str]] = {
     "analysis": {"core", "search", "store"},
     "report": {"core", "format", "figures", "store", "analysis"},
     "causal": {"core", "format", "figures", "data", "models", "optim", "train", "report"},
+    "lab": {"core", "figures", "data", "models", "risk", "optim", "train"},
     "web": {"core", "format", "search", "store", "analysis", "report"},
     "notebook": {
         *("core", "format", "figures", "search", "store", "tracking", "sweep", "analysis"),
@@ -51,7 +52,7 @@ BELOW: dict[str, set[str]] = {
             "search",
             "store",
         ),
-        *("tracking", "sweep", "wandb", "analysis", "report", "web"),
+        *("tracking", "sweep", "wandb", "analysis", "report", "web", "lab"),
     },
 }
 """What each room may import beside itself."""

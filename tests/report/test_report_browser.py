@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import ARGS, AXE, SHOTS, chromium
+from chromium import ARGS, AXE, chromium, keep_picture
 
 from thetahat.report import make_report, render
 from thetahat.store import open_store
@@ -70,8 +70,7 @@ def test_it_reads_well_everywhere(browser: Any, files: list[Path], width: int, s
         page.evaluate(AXE.read_text(encoding="utf-8") + "; true")
         found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         assert [one["id"] for one in found["violations"]] == []
-        SHOTS.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=SHOTS / f"{file.stem}-{width}-{scheme}.png", full_page=True)
+        keep_picture(page, f"{file.stem}-{width}-{scheme}")
     assert wrong == []
     context.close()
 

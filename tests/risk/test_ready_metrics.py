@@ -208,3 +208,56 @@ def test_a_metric_that_does_not_suit_the_loss_is_refused():
         th.Metric("auc", mode="min")
     with pytest.raises(th.InputError, match="belongs to an epoch"):
         th.Task(None, None, metrics=["grad_norm"], best_by="grad_norm")
+
+
+# -- wrong arguments ------------------------------------------------------------------------------
+
+ROW, LABELS = np.array([0.2, -0.3, 2.0]), np.array([0, 1, 1])
+WRONG: list[tuple[str, tuple[Any, ...], str]] = [
+    ("r2", ("x", ROW), r"a metric got 'x' as predictions; give an array of real numbers, \(N,\)"),
+    ("r2", (ROW, ["a", "b", "c"]), r"got \['a', 'b', 'c'\] as targets; for labels"),
+    ("mae", (None, ROW), "got None as predictions"),
+    ("mae", (ROW, [1.0, None, 2.0]), "as targets; give an array of real"),
+    ("rmse", ([[1.0], [1.0, 2.0]], ROW), "as predictions; give an array of real"),
+    ("rmse", (ROW + 1j, ROW), "an array of complex128 as predictions"),
+    ("r2", (1.0, 2.0), r"predictions of shape \(\) and targets of shape \(\)"),
+    ("r2", (ROW, ROW, ROW[:2]), r"3 predictions and weights of shape \(2,\); give \(3,\)"),
+    ("log_loss", (ROW, LABELS, np.ones((3, 1))), r"weights of shape \(3, 1\); give \(3,\)"),
+    ("r2", (ROW, ROW, "w"), "got 'w' as weights; give an array"),
+    ("accuracy", (np.array(["a", "b", "b"]), LABELS), "compare them: .result.predict.x. == y."),
+    ("accuracy", (ROW, np.array([0, 1, 2])), "got the target 2, .* the classes are 0 and 1; give"),
+    ("auc", (ROW, np.array([1, 2, 2])), "got the target 2"),
+    ("log_loss", (np.eye(3), np.array([0, 1, 3])), "got the target 3, .* classes are 0 to 2"),
+    ("log_loss", (ROW, np.array([0.5, 1.0, 1.5])), "got the target 1.5"),
+    ("balanced_accuracy", (ROW, np.array([0.5, 1.0, 1.0])), "got the target 0.5"),
+    ("accuracy", (ROW[:, None], LABELS), r"of one class; .* scores\[:, 0\]"),
+    ("log_loss", (np.full((3, 3), 1 / 3), LABELS), "probabilities, whose rows sum to 1, as scores"),
+    ("auc", (np.full((3, 3), 1 / 3), LABELS), r"result.decision_function\(x\)"),
+    ("accuracy", (ROW, np.ones((3, 2))), r"targets of shape \(3, 2\)"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "said"), WRONG)
+def test_wrong_arguments_get_one_message(name, given, said):
+    with pytest.raises(th.InputError, match=said):
+        getattr(th.metrics, name)(*given)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize(("scores", "y"), [(SCORE, BINARY), (LOGITS, CLASS)])
+def test_a_nan_score_gives_nan_unless_its_weight_is_zero(name, scores, y):
+    lost, weight = scores.copy(), np.ones(N)
+    lost[7] = np.nan
+    ours = getattr(th.metrics, name)
+    assert np.isnan(float(ours(lost, y, weight)))
+    if name != "log_loss":  # 0 times NaN
+        weight[7] = 0.0
+        kept = np.arange(N) != 7
+        assert float(ours(lost, y, weight)) == pytest.approx(float(ours(scores[kept], y[kept])))
+
+
+def test_shares_are_targets_of_the_log_loss_of_two_classes():
+    share = np.linspace(0, 1, len(ROW))
+    p = sigmoid(ROW)
+    wanted = -np.mean(share * np.log(p) + (1 - share) * np.log1p(-p))
+    assert float(th.metrics.log_loss(ROW, share)) == pytest.approx(wanted, rel=1e-6)

@@ -16,6 +16,8 @@ from thetahat import start
 from thetahat.core import Ended, Logged, Started, Status, StoreError
 from thetahat.store import Store, open_store, store_tracker
 
+SQLITE_ONLY = True
+
 N = 20_000
 
 

@@ -19,6 +19,8 @@ from thetahat import start
 from thetahat.cli import run as command
 from thetahat.store import Store, open_store, pulse
 
+SQLITE_ONLY = True
+
 BEGIN = """
     import os, sys, time
     from thetahat.core import Started

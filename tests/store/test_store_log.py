@@ -115,6 +115,7 @@ def test_a_run_is_the_same_row_whoever_has_opened_its_store(store: Store) -> Non
         np.testing.assert_array_equal(history[0][column], history[1][column])
 
 
+@pytest.mark.sqlite
 def test_start_refuses_a_store_of_a_newer_version(store: Store) -> None:
     raw = sqlite3.connect(store.path)
     with raw:
@@ -124,6 +125,7 @@ def test_start_refuses_a_store_of_a_newer_version(store: Store) -> None:
         start(store=store.path)
 
 
+@pytest.mark.sqlite
 def test_start_says_that_a_store_was_removed_meanwhile(store: Store) -> None:
     run = start(store=store.path)
     store.path.unlink()

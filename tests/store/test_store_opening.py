@@ -22,6 +22,8 @@ from thetahat.store import VERSION, Store, dead_agents, locate, open_store
 from thetahat.store._schema import prepare
 from thetahat.store._sqlite import OpenMode, explain
 
+SQLITE_ONLY = True
+
 SOURCE = str(Path(thetahat.__file__).parents[1])
 
 

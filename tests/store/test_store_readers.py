@@ -13,6 +13,8 @@ from thetahat.cli import run as command
 from thetahat.core import StoreError
 from thetahat.store import NewSweep, Store, create_sweep, list_agents, open_store
 
+SQLITE_ONLY = True
+
 SHORT_S = 0.5
 """Far below the 30 seconds that a writer waits."""
 

@@ -12,6 +12,9 @@ from at_work import LOSES
 from children import HOLD
 from thetahat.sweep import Work
 
+# How long is long.
+from thetahat.sweep.processes import _silence
+
 # The number of cores and processes is a pure function of the machine.
 from thetahat.sweep.workers._connection import count_cores
 from thetahat.sweep.workers._early_start import size_of
@@ -100,6 +103,20 @@ def test_a_run_that_takes_too_long_is_ended(at, thetahat) -> None:
         ("finished", ""),
         ("failed", "timed out after 3 s"),
     ]
+
+
+def test_a_program_that_says_nothing_for_long_is_noted_with_its_last_line(
+    at, thetahat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_silence, "QUIET_S", 0.3)
+    program = "import sys, time\nprint('waiting for a child', file=sys.stderr)\ntime.sleep(1.5)\n"
+    file = at.sweep(GRID.replace("[2, 3]", "[2]").replace("[0.1, 0.3]", "[0.1]"), program + LOSES)
+    code, _, err = thetahat("sweep", file, "--run")
+    (run,) = at.runs()
+    said = f"{run.name}: no output and no metric for 0 minutes; its last line: waiting for a child."
+    assert (code, said in err) == (0, True)
+    with at.store() as store:
+        assert any(note.startswith(said) for note in store.notices(run.id))
 
 
 def test_a_cap_ends_the_search_exactly(at, thetahat) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+import thetahat as th
 from thetahat.analysis import front_of, pareto_front, read_file
 from thetahat.store import find_sweep, tried_runs
 from thetahat.sweep import parse_sweep
@@ -226,6 +227,15 @@ def test_folds_are_one_setting_and_the_search_sees_their_mean(at, thetahat) -> N
     )
     best = json.loads(thetahat("show", at.row().id, "--format", "json")[1])["best"]
     assert (best["mean"], best["sd"], best["n"], best["config"]) == (2.0, 0.0, 3, {"x": 0})
+    found = th.open_sweep(at.row().id)
+    assert [(s.config["x"], s.median) for s in found.settings] == [(0, 2.0), (1, 1.0)]
+    assert found.best is not None and (found.best.center, found.best.metrics["loss"]) == (2.0, 2.0)
+    for over in ((), "fold"):
+        assert found.groups(over)[["x", "loss mean"]].to_numpy().tolist() == [[0, 2], [1, 11 / 3]]
+    assert "best 2 (mean of 3) at x=0" in repr(found) and "loss mean" in found._repr_html_()
+    said = found.report(at.folder / "folds.md").read_text()
+    assert "The lowest mean loss is 2 at x=0, over 3 runs" in said
+    assert "ordered by their mean loss" in said and "median" not in said
     bad = at.sweep(text.replace("values: [0, 1]", "values: [0, 1]}, fold: {values: [0]"))
     code, _, err = thetahat("sweep", bad, "--folds", "3")
     assert (code, "searches over 'fold' itself" in err) == (2, True)

@@ -141,3 +141,36 @@ def test_agents_that_race_keep_the_models_of_the_best_runs_in_the_store(tmp_path
 def store_sweep(store) -> str:
     """A sweep without a search."""
     return create_sweep(store, NewSweep(text="{}", plan={})).id
+
+
+FOLDED = """
+import thetahat as th
+
+LOSSES = [[2.0, 2.0, 2.0], [1.0, 1.0, 9.0]]
+"Its median over folds prefers x = 1, its mean x = 0."
+
+def folded(x: th.Static[int] = 0, fold: th.Static[th.Seed] = 0) -> th.Task:
+    draw = th.dgp.linear(N=12, M=1, sigma=0.1, seed=0)
+    data = th.split(draw, train=8, val=4, test=0, seed=0)
+    loss = th.Metric(lambda prediction, y, w: LOSSES[x][fold] + 0.0 * y.sum(), mode="min")
+    return th.Task(th.models.Linear(1), data, epochs=1, metrics={"loss": loss})
+
+if __name__ == "__main__":
+    th.main(folded)
+"""
+
+
+def test_a_sweep_over_folds_keeps_the_models_of_the_best_mean(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "folded.py"
+    path.write_text(FOLDED, encoding="utf-8")
+    spec = {
+        "method": "grid",
+        "metric": {"name": "val_loss"},
+        "parameters": {"x": {"values": [0, 1]}},
+    }
+    sweep = th.run_sweep(path, spec, folds=3, workers=1, quiet=True)
+    assert sweep.best is not None
+    assert (sweep.best.config["x"], sweep.best.center) == (0, 2.0)
+    assert files(tmp_path) == {run.id for run in sweep.best.runs}
+    assert len(sweep.best.load()) == 3

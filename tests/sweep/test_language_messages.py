@@ -677,6 +677,9 @@ def test_a_repeated_key_with_the_same_value_is_a_note():
     assert reading.require().name == "a"
     message = "name stands here again, as in line 2: remove one"
     assert Problem(4, "name", message) in reading.notes
+    dotted = "method: grid\nparameters:\n  t.time: {value: 1}\n  t.time: {value: 1}\n"
+    message = "t.time stands here again, as in line 3: remove one"
+    assert Problem(4, "parameters.t.time", message) in parse_sweep(dotted).notes
 
 
 @pytest.mark.parametrize(("section", "key", "message"), PARAMETER_NOTES)

@@ -49,7 +49,7 @@ def line(
 @pytest.mark.filterwarnings("ignore::thetahat.core.errors.Notice")  # a seed that is static
 @pytest.mark.parametrize("backend", ["jax", "converted", "torch"])
 def test_checks_measure_what_numpy_measures_and_reject_each_member_by_its_own_bounds(
-    backend: str,
+    backend: str, tmp_path: Path
 ) -> None:
     configs = [{"backend": backend, "seed": 0, "below": b, "high": c} for b, c in BOUNDS]
     results = th.fit_many(line, configs)
@@ -67,6 +67,9 @@ def test_checks_measure_what_numpy_measures_and_reject_each_member_by_its_own_bo
     assert "90 % quantile of |residual| is" in results[1].reason
     assert "largest c is" in results[2].reason and "all 2 epochs done" in results[2].reason
     assert "1 of 3 accepted" in repr(results)
+    if backend == "jax":
+        results.save(tmp_path / "lines.theta")
+        assert [one.accepted for one in th.load(tmp_path / "lines.theta")] == [True, False, False]
     with pytest.warns(th.Notice, match=r"2 of 3 results .* left out \(1 of 3 accepted\)"):
         assert len(results.ended_well()) == 1
 

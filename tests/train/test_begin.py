@@ -80,7 +80,7 @@ def test_arrays_too_large_to_compare_are_compiled_anew(monkeypatch):
     parts = [
         Beginning(stage(lambda values: moved(**values), shared(3)), 1)._parts[0][1] for _ in "ab"
     ]
-    assert parts[0]._key(*given) is None
+    assert parts[0].key(*given) is None
     one, other = (_init._compile([part], *given)[0] for part in parts)
     assert one is not other
 

@@ -17,7 +17,7 @@ import pytest
 
 import thetahat as th
 from thetahat.train import Hyper
-from thetahat.train.jax import _padding  # padding has no public name: no user turns it off
+from thetahat.train.jax import _init, _padding  # no public name: no user turns padding off
 from thetahat.train.jax._staging import stage
 
 pytestmark = [
@@ -226,6 +226,32 @@ def test_inputs_of_zeros_change_no_number_of_a_net_for_tables(own_size) -> None:
     agree(padded, own, "float32")
     assert padded.params["scale"].shape == (5,)
     assert padded.params["layers"][0]["kernel"].shape == (5, 8)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", [th.models.MLP, th.models.TabularMLP])
+def test_one_program_draws_the_parameters_for_any_few_inputs(
+    kind: Any, dtype: str, own_size, monkeypatch
+) -> None:
+    def net(d: int, seed: th.Seed = 0) -> th.Task:
+        return task(40, d=d, model=kind(d, width=8, depth=2), epochs=1, dtype=dtype, seed=seed)
+
+    drawn = []
+
+    def compile_draw(*given: Any, compile: Any = _init.compile_draw, **how: Any) -> Any:
+        drawn.append(given)
+        return compile(*given, **how)
+
+    monkeypatch.setattr(_init, "compile_draw", compile_draw)
+    fits = {d: th.fit(net(d)) for d in (1, 5, 7)}
+    assert len(drawn) == 1
+    seeds = [{"d": 5, "seed": seed} for seed in (0, 3)]
+    members = th.fit_many(net, seeds)
+    assert members[0].provenance["init"] == fits[5].provenance["init"]
+    assert members[1].provenance["init"] != fits[5].provenance["init"]
+    # The numbers are those of a net of its own inputs, to the last bit.
+    for d, fitted in fits.items():
+        assert fitted.provenance["init"] == own_size(net(d)).provenance["init"]
 
 
 def test_sixteen_tables_of_other_sizes_train_by_four_programs() -> None:

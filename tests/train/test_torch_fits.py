@@ -379,3 +379,53 @@ def test_without_pytorch_one_message_says_what_to_install(monkeypatch: Any) -> N
 def test_a_wrong_task_gets_one_message(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(th.InputError, match=said):
         th.fit(task(**{"model": Plain, **fields}))
+
+
+# -- inputs ---------------------------------------------------------------------------------------
+
+
+class InPlace(Plain):
+    """A forward that changes its batch, which a loop over a DataLoader does not notice."""
+
+    def forward(self, x: Any) -> Any:
+        x -= 1.0
+        return super().forward(x)
+
+
+class OutOfPlace(Plain):
+    """The same function."""
+
+    def forward(self, x: Any) -> Any:
+        return super().forward(x - 1.0)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"batch_size": None},
+        {"epochs": 150},
+        {"metrics": {"miss": lambda h, z: (h(z[0]) - z[1]).abs()}},
+    ],
+    ids=["batches", "all at once", "replayed", "metric"],
+)
+def test_a_forward_that_changes_its_inputs_changes_no_data(fields: dict[str, Any]) -> None:
+    one, other = (
+        th.fit(task(net, optimizer=adam(0.01), **fields)) for net in (InPlace, OutOfPlace)
+    )
+    for column in set(one.history) - {"seconds"}:
+        np.testing.assert_allclose(one.history[column], other.history[column], rtol=1e-6)
+    assert one.risk == pytest.approx(other.risk, rel=1e-6)
+    np.testing.assert_allclose(one.predict(X), other.predict(X), rtol=1e-5)
+
+
+def test_a_cohort_whose_forward_changes_its_inputs_changes_no_data() -> None:
+    given = {"optimizer": adam(0.01), "batch_size": None}
+    configs = [{"seed": seed} for seed in range(3)]
+
+    def nets(net: Any) -> Any:
+        return lambda seed=0: task(net, seed=seed, **given)
+
+    found = [th.fit_many(nets(net), configs, mode="vmap") for net in (InPlace, OutOfPlace)]
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one.history["val_risk"], other.history["val_risk"], rtol=1e-5)

@@ -1,4 +1,5 @@
-"""Optimizers of the PyTorch backend against a plain PyTorch loop, and against JAX's engine.
+"""Optimizers of the PyTorch backend against a plain PyTorch loop, and against JAX's engine, with a
+function of JAX and with the module converted.
 
 The same weights, data and order: fifty steps in float64 agree to 1e-12.
 """
@@ -152,14 +153,17 @@ def test_an_optimizer_takes_the_steps_of_a_plain_loop(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_optimizer_takes_the_steps_of_jax_s_engine(name: str) -> None:
+def test_modules_take_the_same_steps_converted_and_native(name: str) -> None:
     make, equal = OPTIMIZERS[name]
     by_jax = th.fit(task(pair(net()), equal()))
-    for optimizer in (make, equal()):
-        by_torch = th.fit(task(net(), optimizer, backend="torch"))
+    converted = th.fit(task(net(), equal()))
+    native = [th.fit(task(net(), optimizer, backend="torch")) for optimizer in (make, equal())]
+    assert converted.provenance["backend"] == "jax"
+    assert [one.provenance["backend"] for one in native] == ["torch", "torch"]
+    for one in (converted, *native):
         for column in ("train_risk", "val_risk", "learning_rate"):
-            one, other = by_torch.history[column], by_jax.history[column]
-            np.testing.assert_allclose(one, other, rtol=1e-12, err_msg=column)
+            there = by_jax.history[column]
+            np.testing.assert_allclose(one.history[column], there, rtol=1e-12, err_msg=column)
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)

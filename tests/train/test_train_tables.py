@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -55,19 +56,30 @@ def test_a_cohorts_tables_are_the_predictions_at_each_best_state(backend: str) -
         result.table("lin")
 
 
-def test_results_stack_their_tables_with_their_configs() -> None:
+def test_results_stack_their_tables_with_their_configs(tmp_path: Path) -> None:
     def root(power: float = 1.0) -> th.Task:
-        tables = {"line": lambda h: {"x": [0.0, 1.0], "y": [h(np.ones(1)), power]}}
+        def table(h: Any) -> dict[str, Any]:
+            return {"x": [0.0, 1.0], "y": [h(np.ones(1)), power], "who": ["a", "b"]}
+
+        tables = {"line": table}
         return th.Task(th.models.Linear(1), (X, X[:, 0]), epochs=1, tables=tables)
 
     results = th.fit_many(root, [{"power": 1.5}, {"power": 2.5}])
     frame = results.table("line")
-    assert list(frame.columns) == ["member", "power", "x", "y"]
+    assert list(frame.columns) == ["member", "power", "x", "y", "who"]
     assert frame.power.tolist() == [1.5, 1.5, 2.5, 2.5] and frame.member.tolist() == [0, 0, 1, 1]
     assert frame.y[1::2].tolist() == [1.5, 2.5]
     np.testing.assert_allclose(frame.y[::2], results.predict(np.ones(1)), rtol=1e-6)
     with pytest.raises(ConfigError, match="no member has a table 'lines'; did you mean 'line'"):
         results.table("lines")
+    results.save(tmp_path / "lines.theta")
+    loaded = th.load(tmp_path / "lines.theta")
+    again = loaded.table("line")
+    assert again.dtypes.tolist()[:4] == frame.dtypes.tolist()[:4]
+    assert again.to_dict("list") == frame.to_dict("list")
+    assert loaded[1].table("line").y[1] == 2.5
+    with pytest.raises(ConfigError, match="the result has no table 'lin'; did you mean 'line'"):
+        loaded[0].table("lin")
 
 
 def test_a_table_of_named_columns_is_in_their_units() -> None:

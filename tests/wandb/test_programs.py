@@ -196,3 +196,22 @@ def test_a_program_leaves_what_the_real_package_leaves(
     with open_store(here / "imported") as imported:
         (real,) = imported.runs()
         assert facts(store, mine) == facts(imported, real)
+
+
+def test_steps_are_counted_as_steps(run_program, store: Store, thetahat) -> None:
+    run_program("with_steps")
+    (run,) = store.runs()
+    assert (run.epochs, run.counted, run.config["epochs"]) == (300, "steps", 3)
+    assert "  steps  " in thetahat("runs")[1].splitlines()[0]
+    said = thetahat("show", "last")[1]
+    assert "steps       300\n" in said
+    assert "tables      draws (64 rows: left, right, count), policy (2 rows: k, c)\n" in said
+    assert "files       note.html (11 bytes)\n" in said
+
+
+def test_the_report_of_a_run_has_its_tables(run_program, store: Store, thetahat) -> None:
+    run_program("with_steps")
+    latex = thetahat("report", "last", "--format", "latex")[1]
+    assert r"Table policy" in latex
+    assert "0 & 0.50 \\\\\n1 & 0.75 \\\\\n" in latex
+    assert "after 300 steps" in thetahat("report", "last", "--format", "md")[1]

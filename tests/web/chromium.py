@@ -20,7 +20,7 @@ ARGS = [
 ]
 AXE = Path(__file__).parent / "vendor" / "axe" / "axe.min.js"
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
-"""Kept, to be looked at."""
+"""Where pictures are kept, to be looked at, if SHOTS=1 is set: they take longer than most tests."""
 _TABS: list[Watched] = []
 """Open tabs: they are closed before their server is, whose end is not their fault."""
 _SERVE = "import sys; from thetahat.cli import run; sys.exit(run(sys.argv[1:]))"
@@ -104,9 +104,8 @@ class Watched:
         return self.page
 
     def shot(self, name: str) -> None:
-        """Keep a picture."""
-        SHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+        """Keep a picture, if pictures are wanted."""
+        keep_picture(self.page, name)
 
     def axe(self) -> list[str]:
         """What the accessibility check finds wrong."""
@@ -135,6 +134,13 @@ class Watched:
               return seen.size < 8;
             }).map((box) => box.getAttribute('aria-label'))"""
         )
+
+
+def keep_picture(page: Any, name: str) -> None:
+    """Keep a picture of a page for people, if SHOTS=1 is set."""
+    if os.environ.get("SHOTS"):
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
 
 def count(page: Any) -> int:

@@ -16,6 +16,9 @@ from thetahat.core import Status
 from thetahat.core.packed_table import pack_table
 from thetahat.store import NewRun, NewSweep, create_sweep, open_store, record_file
 
+# What is computed ahead is not computed again.
+from thetahat.web import _kept
+
 NAME = "policy <b>x</b>"
 ROWS = 1500
 
@@ -79,6 +82,18 @@ def test_bands_of_the_page_are_those_of_pandas_at_the_drawn_places(made, client_
         .json()["shown"]
     )
     assert [(one["runs"], one["of"]) for one in pooled] == [(11, 12)]
+
+
+def test_the_bands_that_a_page_shows_first_are_computed_with_the_page(
+    made, client_of, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sweep, *_ = made
+    client = client_of(path)
+    assert client.get(f"/sweep/{sweep}").status_code == 200
+    monkeypatch.setattr(_kept, "_view", None)  # nothing is computed again
+    asked = {"name": NAME, "band": "90", "settings": "0,1"}  # as tables.js asks
+    found = client.get(f"/api/sweeps/{sweep}/table", params=asked).json()
+    assert [one["config"] for one in found["shown"]] == [{"lr": 0.1}, {"lr": 0.2}]
 
 
 def test_an_unknown_table_is_refused_in_a_sentence(made, client_of) -> None:

@@ -1,5 +1,6 @@
-"""The leader of a sweep: the best setting by its median where settings are replicated, else the
-best run; for the page, the terminal and the live line alike."""
+"""The leader of a sweep: the best setting by its median where settings are replicated (by the mean
+of its folds, as its search sees it), else the best run; for the page, the terminal and the live
+line alike."""
 
 from __future__ import annotations
 
@@ -51,6 +52,17 @@ def replicates_of(sweep: SweepRow) -> int:
     return max([1, *(n for n in found if isinstance(n, int))])
 
 
+def counts_by_mean(sweep: SweepRow) -> bool:
+    """Tell whether a setting counts by the mean of its runs, which are folds, as the search sees
+    it; settings over seeds count by their median."""
+    return int(sweep.plan.get("folds") or 1) > 1
+
+
+def over_folds(sweep: SweepRow, over: Iterable[str]) -> bool:
+    """Tell whether the parameters ``over``, which are averaged out, are the folds of a sweep."""
+    return counts_by_mean(sweep) and (sweep.plan.get("found") or {}).get("seed") in {*over}
+
+
 def runs_planned(sweep: SweepRow, names: Iterable[str], over: Iterable[str]) -> int:
     """Return how many runs each group should have if ``over`` is averaged out: the replicates of
     a setting if all seeds are averaged out, else 1.
@@ -100,6 +112,7 @@ class Standing:
             "unfinished": self.unfinished,
             "n": 0 if known is None else known.n,
             "median": None if known is None else known.median,
+            "mean": None if known is None else known.mean,
             "low": None if known is None else known.low,
             "high": None if known is None else known.high,
             "says": "" if known is None else known.says,
@@ -116,10 +129,12 @@ def standings(
     *,
     replicates: int = 1,
     quantiles: Sequence[float] = QUANTILES,
+    by_mean: bool = False,
 ) -> list[Standing]:
     """Rank the settings of a sweep, the best first.
 
     Args:    sign: 1 where less is better, else -1.   replicates: runs that each is to have.
+             by_mean: whether these are folds, which count by their mean.
     """
     found = []
     for config, members in members_of(runs, set(seeds)):
@@ -135,7 +150,7 @@ def standings(
                 ids=[run.id for run in members],
                 failed=ends.count("failed"),
                 unfinished=ends.count("unfinished"),
-                spread=spread_of(values, quantiles) if values else None,
+                spread=spread_of(values, quantiles, by_mean=by_mean) if values else None,
                 settled=settled(len(values), len(members), replicates),
                 number=max(run.number for run in members),
                 finished=max(run.finished or "" for run in members),
@@ -155,7 +170,9 @@ def settings_of(
     """Group the runs of a sweep by setting, in the order of their first runs."""
     seeds = seeds_of(sweep, dict.fromkeys(n for run in runs for n in flat_config(run.setting)))
     return [
-        make_group(config, members, quantiles, metric=metric, shared=shared)
+        make_group(
+            config, members, quantiles, metric=metric, shared=shared, by_mean=counts_by_mean(sweep)
+        )
         for config, members in members_of(runs, seeds)
     ]
 
@@ -163,19 +180,19 @@ def settings_of(
 def _place(one: Standing, sign: int) -> tuple[int, float]:
     if one.spread is None:
         return (2, 0.0)
-    return (0 if one.settled else 1, sign * one.spread.median)
+    return (0 if one.settled else 1, sign * one.spread.center)
 
 
 def tied(found: Sequence[Standing]) -> int:
-    """Count the settings that share the first place with one median.
+    """Count the settings that share the first place with one number.
 
     Args:    found: as ``standings`` gives them.
     """
     if not found or found[0].spread is None:
         return 0
-    first, median = found[0], found[0].spread.median
+    first, center = found[0], found[0].spread.center
     return sum(
-        one.spread is not None and one.spread.median == median and one.settled == first.settled
+        one.spread is not None and one.spread.center == center and one.settled == first.settled
         for one in found
     )
 
@@ -183,7 +200,7 @@ def tied(found: Sequence[Standing]) -> int:
 def running_best(
     found: Sequence[Standing], sign: int, at: Callable[[Standing], Any]
 ) -> list[tuple[Any, float]]:
-    """List the steps of the best median so far; a setting counts when the last of its runs has
+    """List the steps of the best setting so far; a setting counts when the last of its runs has
     begun or ended, and only if it is settled.
 
     Args:    at: where a setting stands, such as its number.
@@ -191,8 +208,8 @@ def running_best(
     steps: list[tuple[Any, float]] = []
     for one in sorted((s for s in found if s.settled and s.spread), key=at):
         assert one.spread is not None
-        if not steps or sign * one.spread.median < sign * steps[-1][1]:
-            steps.append((at(one), one.spread.median))
+        if not steps or sign * one.spread.center < sign * steps[-1][1]:
+            steps.append((at(one), one.spread.center))
     return steps
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -46,13 +47,39 @@ class Spread:
     high: float
     says: str
     """What low and high are, such as "10 to 90 %"."""
+    mean: float | None = None
+    """Of a setting's folds, which count by their mean; None where the median counts."""
+
+    @property
+    def center(self) -> float:
+        """What the setting is ranked by."""
+        return self.median if self.mean is None else self.mean
+
+    @property
+    def word(self) -> str:
+        """The name of ``center``."""
+        return center_word(by_mean=self.mean is not None)
 
 
-def spread_of(values: Sequence[float], quantiles: Sequence[float] = QUANTILES) -> Spread:
+def center_word(*, by_mean: bool) -> str:
+    """Name what settings are ranked by: the median over seeds, the mean over folds."""
+    return "mean" if by_mean else "median"
+
+
+def center_of(numbers: Mapping[str, float]) -> float:
+    """Return what a setting is ranked by, of the numbers of one metric of a Group."""
+    return numbers.get("mean", numbers["median"])
+
+
+def spread_of(
+    values: Sequence[float], quantiles: Sequence[float] = QUANTILES, *, by_mean: bool = False
+) -> Spread:
     """Compute the spread of at least one value; of fewer than FEW, from least to greatest.
 
+    Args:    by_mean: whether the values are those of folds, which count by their mean.
+
     >>> spread_of([1.0, 2.0])
-    Spread(n=2, median=1.5, low=1.0, high=2.0, says='least to greatest')
+    Spread(n=2, median=1.5, low=1.0, high=2.0, says='least to greatest', mean=None)
     >>> spread_of([1.0, 2.0, 3.0, 4.0, 5.0]).says
     '10 to 90 %'
     """
@@ -62,7 +89,8 @@ def spread_of(values: Sequence[float], quantiles: Sequence[float] = QUANTILES) -
     else:
         ends = (quantile(values, low), quantile(values, high))
         says = f"{100 * low:g} to {100 * high:g} %"
-    return Spread(len(values), quantile(values, 0.5), *ends, says)
+    mean = statistics.fmean(values) if by_mean else None
+    return Spread(len(values), quantile(values, 0.5), *ends, says, mean)
 
 
 def ending(run: Ran, metric: str | None = None) -> str:
@@ -97,7 +125,7 @@ class Group:
     """Those that are not over, were cancelled or interrupted, or did not move."""
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By metric: n, median, and quantiles such as q10, over the runs that ended well with a finite
-    value."""
+    value; of folds their mean too, which then counts in place of the median."""
     contaminated: bool = False
     shared_order: bool = False
     """Whether its runs share the order of their minibatches: their spread is then too small."""
@@ -137,7 +165,7 @@ def all_same(groups: Sequence[Group]) -> bool:
 
 
 def best_first(groups: Sequence[Group], metric: str, sign: int, replicates: int = 1) -> list[Group]:
-    """Sort settings by their median; unsettled ones follow, then those without a number.
+    """Sort settings by what ranks them; unsettled ones follow, then those without a number.
 
     Args:    sign: 1 where less is better, else -1.   replicates: runs that each is to have.
     """
@@ -150,7 +178,7 @@ def place_of(group: Group, metric: str, sign: int, replicates: int = 1) -> tuple
     if numbers is None:
         return (2, 0.0)
     enough = settled(int(numbers["n"]), group.runs, replicates)
-    return (0 if enough else 1, sign * numbers["median"])
+    return (0 if enough else 1, sign * center_of(numbers))
 
 
 def group_runs(
@@ -160,6 +188,7 @@ def group_runs(
     *,
     metric: str | None = None,
     shared: frozenset[str] = frozenset(),
+    by_mean: bool = False,
 ) -> list[Group]:
     """Group runs by all of their config but the parameters ``over``, which are averaged out.
 
@@ -169,13 +198,17 @@ def group_runs(
              quantiles: in [0, 1], by linear interpolation (Hyndman and Fan's type 7).
              metric: what is tuned: a run that ends well without a finite number of it has failed.
              shared: ids of runs that share the order of minibatches with others.
+             by_mean: whether a group's runs are folds, which count by their mean.
     Returns: groups in the order of their first runs.
     Raises:  ConfigError: no run has such a parameter (the nearest is offered), a bad quantile.
     """
     check_quantiles(quantiles)
     check_over(runs, over)
     return [
-        replace(make_group(config, members, quantiles, metric=metric, shared=shared), experiment=of)
+        replace(
+            make_group(config, members, quantiles, metric=metric, shared=shared, by_mean=by_mean),
+            experiment=of,
+        )
         for of, mine in by_experiment(runs)
         for config, members in members_of(mine, over)
     ]
@@ -330,15 +363,20 @@ def make_group(
     *,
     metric: str | None = None,
     shared: frozenset[str] = frozenset(),
+    by_mean: bool = False,
 ) -> Group:
-    """Summarise the runs of one setting."""
+    """Summarise the runs of one setting.
+
+    Args:    by_mean: whether they are folds, which count by their mean.
+    """
     ends = [ending(run, metric) for run in runs]
     done = [run for run, how in zip(runs, ends, strict=True) if how == "well"]
     labels = [*map(quantile_name, quantiles)]
+    every = [*labels, "mean"] if by_mean else labels
     # One run a setting is what most large sweeps have.
     alone = done[0].metrics if len(done) == 1 else {}
     metrics: dict[str, dict[str, float]] = {
-        name: {"n": 1, "median": one, **dict.fromkeys(labels, one)}
+        name: {"n": 1, "median": one, **dict.fromkeys(every, one)}
         for name, value in alone.items()
         if (one := finite(value)) is not None
     }
@@ -349,6 +387,8 @@ def make_group(
             numbers: dict[str, float] = {"n": len(values), "median": _quantile(values, 0.5)}
             for label, q in zip(labels, quantiles, strict=True):
                 numbers[label] = _quantile(values, q)
+            if by_mean:
+                numbers["mean"] = statistics.fmean(values)
             metrics[name] = numbers
     return Group(
         config=setting,

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from thetahat.analysis._best import names_of, replicates_of, seeds_of
-from thetahat.analysis._groups import ending, finite, members_of, settled
+from thetahat.analysis._best import counts_by_mean, names_of, replicates_of, seeds_of
+from thetahat.analysis._groups import center_word, ending, finite, members_of, settled
 
 if TYPE_CHECKING:
     from thetahat.analysis._search_file import SweepFile
@@ -22,7 +22,7 @@ class FrontPoint:
     config: Mapping[str, Any]
     """Without the seeds."""
     values: Sequence[float]
-    """Of each objective: the run's, or the medians over the setting's runs."""
+    """Of each objective: the run's, or the medians over the setting's runs (means over folds)."""
     ids: Sequence[str]
     name: str
     """Of the run; empty for a setting of several runs."""
@@ -44,6 +44,8 @@ class Front:
     among: int
     """Runs or settings with every number."""
     replicated: bool
+    word: str = "median"
+    """What a setting's values are over its runs: "median" or "mean"."""
 
     def listing(self) -> dict[str, Any]:
         """Return it as for JSON."""
@@ -52,6 +54,7 @@ class Front:
             "points": [point.listing() for point in self.points],
             "among": self.among,
             "replicated": self.replicated,
+            "word": self.word,
         }
 
     @property
@@ -94,7 +97,8 @@ def _covers(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 def front_of(sweep: SweepRow, file: SweepFile, runs: Sequence[TriedRun]) -> Front:
     """Find the front of a sweep's runs that ended well with every number.
 
-    Settings that are replicated count by their medians, once half of their runs ended well.
+    Settings that are replicated count by their medians (means over folds), once half of their runs
+    ended well.
     """
     names = [name for name, _ in file.objectives]
     replicates = replicates_of(sweep)
@@ -108,9 +112,11 @@ def front_of(sweep: SweepRow, file: SweepFile, runs: Sequence[TriedRun]) -> Fron
         if not whole or not settled(len(whole), len(members), replicates):
             continue
         columns = zip(*whole, strict=True)
-        values = [statistics.median(v for v in column if v is not None) for column in columns]
+        center = statistics.fmean if counts_by_mean(sweep) else statistics.median
+        values = [center([v for v in column if v is not None]) for column in columns]
         name = members[0].name if len(members) == 1 else ""
         found.append(FrontPoint(config, values, [run.id for run in members], name, len(whole)))
     signs = [-1 if goal == "maximize" else 1 for _, goal in file.objectives]
     best = pareto_front([point.values for point in found], signs)
-    return Front(file.objectives, [found[i] for i in best], len(found), several)
+    word = center_word(by_mean=counts_by_mean(sweep))
+    return Front(file.objectives, [found[i] for i in best], len(found), several, word)

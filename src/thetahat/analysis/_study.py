@@ -11,11 +11,13 @@ from functools import cached_property
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from thetahat.analysis._best import replicates_of, seeds_of
+from thetahat.analysis._best import counts_by_mean, replicates_of, seeds_of
 from thetahat.analysis._groups import (
     QUANTILES,
     Group,
     Spread,
+    center_of,
+    center_word,
     directions_in,
     ending,
     flat_config,
@@ -117,10 +119,13 @@ class Setting:
     """The metric of each run that ended with a finite number."""
     hidden: bool = False
     """Whether it rests on too few runs or observations to show its numbers."""
+    by_mean: bool = False
+    """Whether its runs are folds, which count by their mean; else their median counts."""
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in self.varying.items())
-        seen = "no number" if self.median is None else f"median {self.median:.6g}"
+        word = center_word(by_mean=self.by_mean)
+        seen = "no number" if self.center is None else f"{word} {self.center:.6g}"
         of = "" if len(self.values) == len(self.runs) else f"{len(self.values)} of "
         runs = f"{of}{len(self.runs)} run{'s' * (len(self.runs) != 1)}"
         return f"Setting({values}; {'hidden' if self.hidden else seen}, {runs})"
@@ -135,6 +140,11 @@ class Setting:
         """The median of its values; None where no run has one."""
         return quantile(self.values, 0.5) if self.values else None
 
+    @cached_property
+    def center(self) -> float | None:
+        """What it is ranked by: the median of its values, or the mean of its folds."""
+        return self.spread.center if self.spread is not None else None
+
     @property
     def stopped(self) -> list[RunRow]:
         """Its runs that the search stopped early."""
@@ -143,11 +153,11 @@ class Setting:
     @property
     def spread(self) -> Spread | None:
         """Median and band of its values; None where no run has one."""
-        return spread_of(self.values) if self.values else None
+        return spread_of(self.values, by_mean=self.by_mean) if self.values else None
 
     def from_the_middle(self, metric: str) -> list[RunRow]:
-        """List its runs that ended well with a number, those nearest to the median first."""
-        middle = self.median
+        """List its runs that ended well with a number, those nearest to the center first."""
+        middle = self.center
         have = [run for run in self.runs if counts(run, metric)]
         return sorted(have, key=lambda run: abs(float(run.metrics[metric] or 0.0) - (middle or 0)))
 
@@ -175,7 +185,7 @@ class StudyFront:
     objectives: Sequence[tuple[str, str]]
     """Names and goals."""
     points: Sequence[tuple[Setting, Sequence[float]]]
-    """Settings with their median of each objective."""
+    """Settings with their median, or mean over folds, of each objective."""
     best: Sequence[Setting]
     """Those that no other improves on, from the best of the first objective."""
 
@@ -207,6 +217,11 @@ class Study:
     def maximize(self) -> bool:
         """Whether more is better."""
         return self.sign < 0
+
+    @property
+    def word(self) -> str:
+        """What settings are ranked by: their "median", or the "mean" of their folds."""
+        return center_word(by_mean=counts_by_mean(self.sweep))
 
     @cached_property
     def replicated(self) -> bool:
@@ -266,12 +281,12 @@ class Study:
 
     @property
     def units(self) -> list[tuple[Mapping[str, Any], float]]:
-        """Settings with their median where they are replicated, else runs with their metric; in
+        """Settings with what ranks them where they are replicated, else runs with their metric; in
         the order they were made."""
         if not self.replicated:
             return list(zip(self._flat, self.values, strict=True))
         made = sorted(self.settings, key=lambda setting: min(run.number for run in setting.runs))
-        return [(s.config, s.median) for s in made if s.median is not None and not s.hidden]
+        return [(s.config, s.center) for s in made if s.center is not None and not s.hidden]
 
     @property
     def best(self) -> Setting | None:
@@ -331,7 +346,7 @@ class Study:
         points = []
         for setting in self.settings:
             known = [setting.group.metrics.get(name) for name in names]
-            whole = [one["median"] for one in known if one is not None]
+            whole = [center_of(one) for one in known if one is not None]
             small = any(one is None or self.rule.hides(int(one["n"])) for one in known)
             if self.settled(setting) and not (small or setting.hidden):
                 points.append((setting, whole))
@@ -367,7 +382,8 @@ def read_study(
     varying = [n for n in names if _differs(n, whole) or _differs(n, [c for c in flat if n in c])]
     seeds = seeds_of(sweep, names)
     parameters = [name for name in varying if name not in seeds]
-    found = _settings(kept, chosen, parameters, seeds, shared_orders(store, sweep.id))
+    shared, mean = shared_orders(store, sweep.id), counts_by_mean(sweep)
+    found = _settings(kept, chosen, parameters, seeds, shared, by_mean=mean)
     hides = rule.hidden([len(setting.values) for setting in found])
     settings = [replace(s, hidden=True) if h else s for s, h in zip(found, hides, strict=True)]
     own = chosen == file.metric
@@ -447,13 +463,15 @@ def _settings(
     parameters: Sequence[str],
     seeds: Sequence[str],
     shared: frozenset[str],
+    *,
+    by_mean: bool,
 ) -> list[Setting]:
     settings = []
     for config, mine in members_of(runs, seeds):
-        group = make_group(config, mine, metric=metric, shared=shared)
+        group = make_group(config, mine, metric=metric, shared=shared, by_mean=by_mean)
         values = [float(r.metrics[metric] or 0.0) for r in mine if counts(r, metric)]
         varying = {name: config.get(name) for name in parameters}
-        settings.append(Setting(varying, group, mine, values))
+        settings.append(Setting(varying, group, mine, values, by_mean=by_mean))
     return settings
 
 

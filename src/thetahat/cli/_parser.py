@@ -37,6 +37,7 @@ COMMANDS = {
     "store": "copy the store, also while programs write to it",
     "doctor": "check this installation, this machine and the store",
     "demo": "run the lectures' sweep",
+    "lab": "run an experiment of the lectures and open its figure",
 }
 LATER = ("verify", "deposit")
 _HELP = """\
@@ -189,7 +190,10 @@ def add_switch(parser: Any, flag: str, about: str) -> None:
 
 def add_store(parser: Any) -> None:
     """Add ``--store``."""
-    about = "folder or file of the store (default: THETAHAT_STORE, else .thetahat here)"
+    about = (
+        "folder, file or postgresql:// address of the store (default: THETAHAT_STORE, else"
+        " .thetahat here)"
+    )
     add_value(parser, "--store URL", about)
 
 

@@ -1,26 +1,90 @@
-"""The path of a store: nothing is opened or made here."""
+"""The place of a store: a file, or the address of a database. Nothing is opened or made here."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from thetahat.core.errors import ConfigError, StoreError
+from thetahat.core.files import identity_of
 
 FOLDER = ".thetahat"
 FILE = "store.db"
 ENVIRONMENT = "THETAHAT_STORE"
+ENVIRONMENT_FOLDER = "THETAHAT_FOLDER"
+"""The variable that says where this machine has the folder of a store in PostgreSQL."""
 _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
-def locate(url: str | os.PathLike[str] | None = None) -> Path:
-    """Return the database file that ``url`` names, else THETAHAT_STORE, else ``.thetahat/`` here.
+@dataclass(frozen=True)
+class Server:
+    """A store in PostgreSQL: a database, and the folder of checkpoints, logs, models and files."""
+
+    url: str
+    """As libpq takes it, with the password if one was given."""
+    folder: Path | None = None
+    """None: where the store itself says."""
+
+    @property
+    def given(self) -> str:
+        """What THETAHAT_STORE or ``--store`` takes, with the password and the folder."""
+        if self.folder is None:
+            return self.url
+        from urllib.parse import quote
+
+        mark = "&" if "?" in self.url else "?"
+        return f"{self.url}{mark}folder={quote(str(self.folder))}"
+
+    def __str__(self) -> str:
+        """Return the address without the password."""
+        from urllib.parse import urlsplit, urlunsplit
+
+        parts = urlsplit(self.url)
+        name, at, host = parts.netloc.rpartition("@")
+        return urlunsplit((*parts[:1], f"{name.partition(':')[0]}{at}{host}", parts.path, "", ""))
+
+
+Place = Path | Server
+"""Where a store is: a file of SQLite, or a database of PostgreSQL."""
+
+
+def given_place(place: Place) -> str:
+    """Return what THETAHAT_STORE takes for a place."""
+    return place.given if isinstance(place, Server) else str(place)
+
+
+def _server(given: str) -> Server:
+    from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+    try:
+        parts = urlsplit(given)
+        port = parts.port
+    except ValueError as error:
+        raise StoreError(f"{given!r} is not an address ({error}); {_AS_SERVER}") from error
+    asked = dict(parse_qsl(parts.query, keep_blank_values=True))
+    folder = asked.pop("folder", "") or os.environ.get(ENVIRONMENT_FOLDER, "")
+    if not parts.path.strip("/") and "dbname" not in asked:
+        where = f"{parts.hostname or ''}{'' if port is None else f':{port}'}"
+        raise StoreError(f"the address postgresql://{where} names no database; {_AS_SERVER}")
+    url = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(asked), ""))
+    return Server(url, Path(os.path.realpath(Path(folder).expanduser())) if folder else None)
+
+
+_AS_SERVER = "give postgresql://USER@HOST/DATABASE"
+
+
+def locate(url: str | os.PathLike[str] | Server | None = None) -> Place:
+    """Return the place that ``url`` names, else THETAHAT_STORE, else ``.thetahat/`` here.
 
     Links are followed: processes that reach one store by several paths meet at one.
 
-    Raises:  StoreError: a store of another kind than SQLite.
+    Raises:  StoreError: neither a file nor the address of a database.
     """
+    if isinstance(url, Server):
+        return url
     if url is not None and not isinstance(url, (str, os.PathLike)):
         raise StoreError(f"{url!r} is not a store; give a folder, or a file such as runs.db")
     given = os.fspath(url) if url is not None else os.environ.get(ENVIRONMENT, "")
@@ -28,15 +92,12 @@ def locate(url: str | os.PathLike[str] | None = None) -> Path:
         return Path(os.path.realpath(Path(FOLDER) / FILE))
     scheme, separator, rest = given.partition("://")
     if separator:
-        if scheme.startswith("postgres"):
-            raise StoreError(
-                "a store is a SQLite file as yet, not PostgreSQL; give a folder, a file such as"
-                " runs.db, or sqlite:///runs.db"
-            )
+        if scheme in ("postgres", "postgresql", "postgresql+psycopg"):
+            return _server(given)
         if scheme != "sqlite" or not rest.startswith("/"):
             raise StoreError(
-                f"{given!r} is not a store; give a folder, a file such as runs.db, or"
-                " sqlite:///runs.db"
+                f"{given!r} is not a store; give a folder, a file such as runs.db,"
+                " sqlite:///runs.db, or postgresql://USER@HOST/DATABASE"
             )
         given = rest[1:]
     try:
@@ -53,12 +114,17 @@ def locate(url: str | os.PathLike[str] | None = None) -> Path:
         ) from error
 
 
+def place_identity(place: Place) -> tuple[int, int] | str | None:
+    """Return what two names of one store share; None if its file is missing."""
+    return str(place) if isinstance(place, Server) else identity_of(place)
+
+
 MODELS = "models"
 """The folder, beside a store's file, of kept models."""
 _MODEL = ".theta"
 
 
-def opening(sweep: str, path: Path) -> str:
+def opening(sweep: str, path: Place) -> str:
     """Write the call that opens a sweep of the store at ``path``."""
     store = "" if path == locate() else f", store={str(path)!r}"
     return f"th.open_sweep({sweep!r}{store})"
@@ -79,6 +145,18 @@ def kept_models(folder: Path) -> dict[str, Path]:
 
 WANDB = "THETAHAT_WANDB"
 """The variable that chooses who answers ``import wandb``: ``local`` (thetahat) or ``real``."""
+
+
+def wandb_commands(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the PATH with which a script's command ``wandb`` is answered by thetahat.
+
+    Empty if the user wants the real package, by THETAHAT_WANDB=real.
+    """
+    if environment.get(WANDB, "local") == "real":
+        return {}
+    here = str(Path(__file__).parent.parent / "wandb" / "path" / "bin")
+    path = os.pathsep.join([here, environment.get("PATH", os.defpath)])
+    return {"PATH": path, "THETAHAT_PYTHON": sys.executable}
 
 
 def wandb_path(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,11 +1,16 @@
 """The orders of epochs, made in NumPy: those of ``order``, bit for bit, and nothing is compiled.
 
 A program for them takes half a second to compile, which is longer than many a fit takes to train.
+
+JAX derives the key of an epoch from a seed by two calls of Threefry, and its random words by one
+more; ``_permutation`` turns these words into an order. Here the same functions take arrays of keys,
+shape (keys, 1), and give arrays of shape (keys, numbers). All integers are uint32, and wrap around.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +21,10 @@ from thetahat.data.keys import SHUFFLE
 _BLOCK = 1 << 14
 """Indices that are made at once: as many as a processor's cache holds."""
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+"""Bits by which Threefry rotates in rounds 1 to 4, and in rounds 5 to 8; then again."""
+_U32 = np.uint32
 _Pair = tuple[np.ndarray, np.ndarray]
+"""The two words of keys, or of what Threefry encrypts."""
 
 
 def host_orders(
@@ -30,15 +38,14 @@ def host_orders(
     """
     if not orders_on_host(seed, sampling):
         return None
-    seeds = np.asarray(seed).astype(np.uint32)
-    many = seeds.reshape(-1)
-    role = _threefry((np.zeros_like(many), many), (np.zeros_like(many), _word(SHUFFLE)))
-    epochs = np.arange(epoch, epoch + n, dtype=np.uint32)[None, :]
-    keys = _threefry((role[0][:, None], role[1][:, None]), (np.zeros_like(epochs), epochs))
-    first, second = (word.reshape(-1) for word in keys)
+    seeds = np.asarray(seed).astype(_U32)
+    by_seed = _role_keys(seeds.reshape(-1), SHUFFLE)
+    epochs = np.arange(epoch, epoch + n, dtype=_U32)[None, :]
+    by_epoch = _folded_in(by_seed, epochs)  # (C, n) each
+    first, second = (word.reshape(-1, 1) for word in by_epoch)
     orders = np.empty((len(first), size), np.int32)
     for rows in _blocks(len(first), size):
-        orders[rows] = _orders((first[rows, None], second[rows, None]), size)
+        orders[rows] = _permutations((first[rows], second[rows]), size)
     return orders.reshape(*seeds.shape, n, size)
 
 
@@ -49,9 +56,8 @@ def host_order(seed: object, role: int, n: int) -> np.ndarray | None:
     """
     if isinstance(seed, bool) or not orders_on_host(seed, "shuffle") or not 1 <= n < 2**31:
         return None
-    zero, one = np.zeros(1, np.uint32), np.asarray(seed).astype(np.uint32).reshape(1)
-    first, second = _threefry((zero, one), (zero, _word(role)))
-    return _orders((first[:, None], second[:, None]), n)[0].astype(np.int32)
+    key = _role_keys(np.asarray(seed).astype(_U32).reshape(1), role)
+    return _permutations(key, n)[0].astype(np.int32)
 
 
 def orders_on_host(seed: object, sampling: str) -> bool:
@@ -65,75 +71,30 @@ def orders_on_host(seed: object, sampling: str) -> bool:
     return seeds.dtype.kind in "iu" and bool(((seeds >= 0) & (seeds < 2**31)).all())
 
 
-def _word(number: object) -> np.ndarray:
-    return np.array([number], np.uint32)
-
-
 def _blocks(n: int, size: int) -> Iterator[slice]:
+    """Cut n orders of ``size`` indices into blocks that are made at once."""
     step = max(1, _BLOCK // size)
     return (slice(start, start + step) for start in range(0, n, step))
 
 
-def _orders(keys: _Pair, n: int) -> np.ndarray:
-    if n < SORTED_BELOW:
-        return np.argsort(_bits(keys, n), axis=1, kind="stable")
-    a, b = grid(n)
-    words = _bits(keys, 2 * n_rounds(n)).T[:, :, None]
-    image = _forward(np.arange(n, dtype=np.uint32)[None, :], words, a, b)
-    if a * b == n:
-        return image
-    # The few points that left [0, n) follow their cycles, as in ``_permutation._walk_back``.
-    outside = np.broadcast_to(np.arange(n, a * b, dtype=np.uint32), (len(image), a * b - n))
-    origin = _backward(outside, words, a, b)
-    inside = origin < n
-    target = np.where(inside, outside, np.uint32(0))
-    while (away := target >= n).any():
-        target = np.where(away, _forward(target, words, a, b), target)
-    image[np.nonzero(inside)[0], origin[inside]] = target[inside]
-    return image
+# -- keys and random words, as JAX makes them -----------------------------------------------------
 
 
-def _forward(i: np.ndarray, words: np.ndarray, a: int, b: int) -> np.ndarray:
-    left, right = (side.astype(np.uint32) for side in np.divmod(i, np.uint32(b)))
-    for k in range(0, len(words), 4):
-        left = _plus(left, _keyed(right, words[k], words[k + 1], a), a)
-        right = _plus(right, _keyed(left, words[k + 2], words[k + 3], b), b)
-    return left * np.uint32(b) + right
+def _role_keys(seeds: np.ndarray, role: int) -> _Pair:
+    """Return ``role_key`` of seeds, shape (C,): two words of shape (C, 1)."""
+    of_seeds = np.zeros((len(seeds), 1), _U32), seeds[:, None]  # jax.random.key
+    return _folded_in(of_seeds, np.full((1, 1), role, _U32))
 
 
-def _backward(i: np.ndarray, words: np.ndarray, a: int, b: int) -> np.ndarray:
-    left, right = (side.astype(np.uint32) for side in np.divmod(i, np.uint32(b)))
-    for k in range(len(words) - 4, -1, -4):
-        right = _plus(right, np.uint32(b) - _keyed(left, words[k + 2], words[k + 3], b), b)
-        left = _plus(left, np.uint32(a) - _keyed(right, words[k], words[k + 1], a), a)
-    return left * np.uint32(b) + right
-
-
-def _plus(value: np.ndarray, shift: np.ndarray, modulus: int) -> np.ndarray:
-    total = value + shift
-    return np.minimum(total, total - np.uint32(modulus), out=total)
-
-
-def _keyed(value: np.ndarray, first: np.ndarray, second: np.ndarray, modulus: int) -> np.ndarray:
-    h = value + first
-    h *= np.uint32(0x9E3779B1)
-    h ^= h >> np.uint32(15)
-    h ^= second
-    h *= np.uint32(0x85EBCA77)
-    h ^= h >> np.uint32(13)
-    h *= np.uint32(0xC2B2AE3D)
-    bits = modulus.bit_length()
-    h >>= np.uint32(bits)
-    h *= np.uint32(modulus)
-    h >>= np.uint32(32 - bits)
-    return h
+def _folded_in(keys: _Pair, numbers: np.ndarray) -> _Pair:
+    """Return ``jax.random.fold_in`` of keys (C, 1) and numbers (1, n): words of shape (C, n)."""
+    return _threefry(keys, (np.zeros_like(numbers), numbers))
 
 
 def _bits(keys: _Pair, n: int) -> np.ndarray:
-    """Return ``jax.random.bits`` of keys, shape (keys, n)."""
-    count = np.arange(n, dtype=np.uint32)[None, :]
-    high, low = _threefry(keys, (np.zeros_like(count), count))
-    return high ^ low
+    """Return ``jax.random.bits`` of keys (K, 1): n words of each, shape (K, n)."""
+    first, second = _folded_in(keys, np.arange(n, dtype=_U32)[None, :])
+    return first ^ second
 
 
 def _threefry(keys: _Pair, counts: _Pair) -> _Pair:
@@ -141,13 +102,99 @@ def _threefry(keys: _Pair, counts: _Pair) -> _Pair:
 
     Source:  Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3.
     """
-    schedule = (*keys, keys[0] ^ keys[1] ^ np.uint32(0x1BD11BDA))
+    schedule = (*keys, keys[0] ^ keys[1] ^ _U32(0x1BD11BDA))
     x, y = counts[0] + schedule[0], counts[1] + schedule[1]
     for group in range(5):
         for rotation in _ROTATIONS[group % 2]:
             x = x + y
-            y = (y << np.uint32(rotation)) | (y >> np.uint32(32 - rotation))
+            y = (y << _U32(rotation)) | (y >> _U32(32 - rotation))
             y = y ^ x
         x = x + schedule[(group + 1) % 3]
-        y = y + schedule[(group + 2) % 3] + np.uint32(group + 1)
+        y = y + schedule[(group + 2) % 3] + _U32(group + 1)
     return x, y
+
+
+# -- orders: see ``_permutation`` -----------------------------------------------------------------
+
+
+def _permutations(keys: _Pair, n: int) -> np.ndarray:
+    """Return ``permutation`` of keys (K, 1), shape (K, n)."""
+    if n < SORTED_BELOW:
+        return np.argsort(_bits(keys, n), axis=1, kind="stable")
+    network = _Feistel(_bits(keys, 2 * n_rounds(n)), *grid(n))
+    image = network.forward(np.arange(n, dtype=_U32)[None, :])
+    return _walked_back(image, network, n)
+
+
+@dataclass(frozen=True)
+class _Feistel:
+    """The networks of K keys on a grid of a x b points.
+
+    Args:    bits: the words of their rounds, two a round, shape (K, words).
+    """
+
+    bits: np.ndarray
+    a: int
+    b: int
+
+    def forward(self, points: np.ndarray) -> np.ndarray:
+        """Return the images of points, shape (K, points)."""
+        left, right = self._sides(points)
+        for w0, w1, w2, w3 in self._two_rounds():
+            left = _plus(left, _keyed(right, w0, w1, self.a), self.a)
+            right = _plus(right, _keyed(left, w2, w3, self.b), self.b)
+        return left * _U32(self.b) + right
+
+    def backward(self, points: np.ndarray) -> np.ndarray:
+        """Return the points whose images these are: the rounds, undone in reverse."""
+        left, right = self._sides(points)
+        for w0, w1, w2, w3 in reversed(self._two_rounds()):
+            right = _plus(right, _U32(self.b) - _keyed(left, w2, w3, self.b), self.b)
+            left = _plus(left, _U32(self.a) - _keyed(right, w0, w1, self.a), self.a)
+        return left * _U32(self.b) + right
+
+    def _sides(self, points: np.ndarray) -> _Pair:
+        left, right = np.divmod(points, _U32(self.b))
+        return left, right
+
+    def _two_rounds(self) -> list[np.ndarray]:
+        """Return the four words of each two rounds, shape (4, K, 1)."""
+        words = self.bits.T[:, :, None]
+        return [words[k : k + 4] for k in range(0, len(words), 4)]
+
+
+def _walked_back(image: np.ndarray, network: _Feistel, n: int) -> np.ndarray:
+    """Move the few points that left [0, n) along their cycles until they are inside."""
+    points = network.a * network.b
+    if points == n:
+        return image
+    outside = np.broadcast_to(np.arange(n, points, dtype=_U32), (len(image), points - n))
+    origin = network.backward(outside)
+    inside = origin < n
+    target = np.where(inside, outside, _U32(0))
+    while (away := target >= n).any():
+        target = np.where(away, network.forward(target), target)
+    image[np.nonzero(inside)[0], origin[inside]] = target[inside]
+    return image
+
+
+def _plus(value: np.ndarray, shift: np.ndarray, modulus: int) -> np.ndarray:
+    """Add modulo ``modulus``, for value < modulus and shift <= modulus."""
+    total = value + shift
+    return np.minimum(total, total - _U32(modulus), out=total)  # below the modulus it wraps around
+
+
+def _keyed(value: np.ndarray, first: np.ndarray, second: np.ndarray, modulus: int) -> np.ndarray:
+    """Hash values onto 0 .. modulus-1 by two words; in place, since arrays are large."""
+    h = value + first
+    h *= _U32(0x9E3779B1)
+    h ^= h >> _U32(15)
+    h ^= second
+    h *= _U32(0x85EBCA77)
+    h ^= h >> _U32(13)
+    h *= _U32(0xC2B2AE3D)
+    bits = modulus.bit_length()
+    h >>= _U32(bits)
+    h *= _U32(modulus)
+    h >>= _U32(32 - bits)
+    return h

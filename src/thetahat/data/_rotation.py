@@ -8,10 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from thetahat.core.errors import DataError
 from thetahat.data._containers import Data, is_concrete, n_observations
-from thetahat.data._rows import gather, is_streamed
+from thetahat.data._rows import is_streamed
 
 
 def rotated(data: Data, member: Any, of: int) -> Data:
@@ -34,14 +35,23 @@ def rotated(data: Data, member: Any, of: int) -> Data:
     n_train = n_observations(data.train)
     n_val = 0 if data.val is None else n_observations(data.val)
     n = n_train + n_val
-    order = (jnp.arange(n) + member * n // of) % n
-    ring = jax.tree.map(jnp.asarray, joined(data))
+    begin = member * n // of % n
+    ring = jax.tree.map(_twice, joined(data))
+
+    def taken(first: Any, rows: int) -> Any:
+        return jax.tree.map(lambda leaf: lax.dynamic_slice_in_dim(leaf, first, rows), ring)
 
     return data.changed(
-        train=gather(ring, order[:n_train]),
-        val=gather(ring, order[n_train:]) if n_val else None,
+        train=taken(begin, n_train),
+        val=taken(begin + n_train, n_val) if n_val else None,
         rows=rotated_rows(data, int(member), of) if is_concrete(member) else None,
     )
+
+
+def _twice(leaf: Any) -> Any:
+    """Return a leaf (N, ...) and the same again: from any row of the first on, N rows of a ring."""
+    xp = np if isinstance(leaf, np.ndarray) else jnp
+    return jnp.asarray(xp.concatenate([leaf, leaf]))
 
 
 def rotated_rows(data: Data, member: int, of: int) -> dict[str, np.ndarray] | None:

@@ -10,6 +10,12 @@ from thetahat.figures._effects import (
     draw_estimates as draw_estimates,
     draw_overlap as draw_overlap,
 )
+from thetahat.figures._panels import (
+    Heat as Heat,
+    Line as Line,
+    Panel as Panel,
+    draw_panels as draw_panels,
+)
 from thetahat.figures._save import KINDS as KINDS, image as image, inline_svg as inline_svg
 from thetahat.figures._spark import spark as spark
 from thetahat.figures._style import (
@@ -35,6 +41,9 @@ __all__ = [
     "KINDS",
     "Bar",
     "Curve",
+    "Heat",
+    "Line",
+    "Panel",
     "Strip",
     "TableCurve",
     "draw_band",
@@ -45,6 +54,7 @@ __all__ = [
     "draw_front",
     "draw_importance",
     "draw_overlap",
+    "draw_panels",
     "draw_parallel",
     "draw_progress",
     "draw_slice",

@@ -120,7 +120,7 @@ def styled() -> Iterator[None]:
     matplotlib = figures()
     from cycler import cycler
 
-    _figure_class()  # loads what all figures need before a report forks
+    figure_class()  # loads what all figures need before a report forks
 
     # Independent of the user's own style: the same store gives the same bytes.
     with warnings.catch_warnings(), matplotlib.rc_context():
@@ -142,13 +142,13 @@ def axes(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     if _PAGE.get():
         page: Any = PageFigure(size)
         return page, page.axes
-    figure = _figure_class()(figsize=size, layout="constrained")
+    figure = figure_class()(figsize=size, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
     return figure, figure.add_subplot()
 
 
 @functools.cache
-def _figure_class() -> Any:
+def figure_class() -> Any:
     figures()
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine

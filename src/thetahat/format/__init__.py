@@ -5,6 +5,7 @@ from thetahat.format._numbers import (
     cut as cut,
     escaped as escaped,
     short as short,
+    size as size,
     word as word,
 )
 from thetahat.format._sparkline import sparkline as sparkline
@@ -34,6 +35,7 @@ __all__ = [
     "latex_text",
     "paint",
     "short",
+    "size",
     "sparkline",
     "strict",
     "table",

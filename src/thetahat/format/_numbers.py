@@ -115,3 +115,16 @@ def _cell(value: Any, style: str) -> str:
     if is_number(value):
         return str(value)
     return word(value)
+
+
+def size(count: float) -> str:
+    """Write a number of bytes.
+
+    >>> size(512), size(2048)
+    ('512 bytes', '2.0 KB')
+    """
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

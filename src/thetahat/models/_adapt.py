@@ -196,4 +196,5 @@ def _adapt_pair(
         kind="pair",
         stochastic=stochastic,
         join=join,
+        joined=lambda params, frozen: join(params, frozen, None, False).params,
     )

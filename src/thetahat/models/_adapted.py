@@ -28,10 +28,16 @@ class Adapted:
     """The model of the user's own class at (params, frozen); None: what ``join`` returns."""
     name: str = ""
     """The class of a PyTorch module, which a function may make; empty for other models."""
+    joined: Callable[[Any, Any], Any] | None = None
+    """All parameters at (params, frozen), trained and frozen, in one tree; None: ``params``."""
 
     def bind(self, params: Any, frozen: Any, *, key: Any = None, train: bool = False) -> Any:
         """Return the hypothesis ``h`` at ``params``; random only with ``train`` and a key."""
         return self.join(params, frozen, key, train and key is not None)
+
+    def parameters(self, params: Any, frozen: Any) -> Any:
+        """Return all parameters, trained and frozen, in one tree. Buffers are not parameters."""
+        return params if self.joined is None else self.joined(params, frozen)
 
     def export(self, params: Any, frozen: Any) -> Any:
         """Return the trained model, of the user's own class, in evaluation mode."""

@@ -85,4 +85,5 @@ def averaged(inner: Adapted, model: Average) -> Adapted:
         kind=inner.kind,
         stochastic=False,
         join=join,
+        joined=inner.parameters,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -16,6 +17,7 @@ from thetahat.models._leaves import (
     is_array,
     key_kind,
     nest,
+    nest_parameters,
     pick,
     plain,
     restored,
@@ -68,6 +70,7 @@ def adapt_equinox(module: Any, selections: Sequence[Selected]) -> Adapted:
         kind="equinox",
         stochastic=takes or bool(arguments.modes),
         join=join,
+        joined=partial(nest_parameters, [path for path, _ in candidates], trained),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -106,6 +106,17 @@ def nest(items: Sequence[tuple[LeafPath, Any]]) -> dict[Any, Any]:
             node = node.setdefault(step, {})
         node[path[-1]] = leaf
     return tree
+
+
+def nest_parameters(
+    paths: Sequence[LeafPath], trained: Collection[LeafPath], params: Any, frozen: Any
+) -> dict[Any, Any]:
+    """Nest all parameters by path, the trained ones and the frozen ones.
+
+    Args:    paths: of the parameters.   trained: the paths of those in ``params``; the others are
+             in ``frozen``.
+    """
+    return nest([(path, pick(params if path in trained else frozen, path)) for path in paths])
 
 
 def pick(tree: Any, path: LeafPath) -> Any:

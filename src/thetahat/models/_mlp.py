@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import ConfigError, check_choice
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Params = dict[str, list[dict[str, jax.Array]]]
 
 
-_TRUNCATED_STD = 0.87962566
+TRUNCATED_STD = 0.87962566
 """Standard deviation of a standard normal cut at two."""
 
 
@@ -86,6 +87,10 @@ class MLP:
         """Draw parameters ``{"layers": [{"kernel": (in, units), "bias": (units,)}, ...]}``."""
         return _drawn(key, self.sizes, bool(self.bias))
 
+    def init_padded(self, key: PRNGKeyArray, real: Any) -> Params:
+        """Draw the parameters of a net with ``real`` of these inputs: all others have zeros."""
+        return _drawn(key, self.sizes, bool(self.bias), real)
+
     def apply(self, params: Params, x: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
         """Predict at one ``x`` of shape (d,): shape (), or (k,)."""
         between, last = activation(self.activation), activation(self.out_activation)
@@ -111,8 +116,12 @@ _kept_layers = jax.jit(_layers, static_argnums=(2, 3, 4), inline=True)
 
 
 @partial(jax.jit, static_argnums=(1, 2))
-def _drawn(key: PRNGKeyArray, sizes: tuple[int, ...], bias: bool) -> Params:
-    """Draw the parameters of layers. JAX keeps its trace, which takes longer than a small fit."""
+def _drawn(key: PRNGKeyArray, sizes: tuple[int, ...], bias: bool, real: Any = None) -> Params:
+    """Draw the parameters of layers. JAX keeps its trace, which takes longer than a small fit.
+
+    Args:    real: how many inputs are not always zero; the kernels of the others are zero, and the
+             numbers are those of a net with these inputs alone. None: all.
+    """
     shapes = list(itertools.pairwise(sizes))
     most = max(into * units for into, units in shapes)
     # A key per position keeps the first layers when the depth changes. Each draw compiles
@@ -122,11 +131,23 @@ def _drawn(key: PRNGKeyArray, sizes: tuple[int, ...], bias: bool) -> Params:
     layers = []
     for n, (into, units) in enumerate(shapes):
         kernel = draws[n, : into * units].reshape(into, units)
-        layer = {"kernel": kernel / (_TRUNCATED_STD * into**0.5)}
+        if n == 0 and real is not None:
+            kernel = jnp.where(jnp.arange(into)[:, None] < real, kernel, 0)
+            layer = {"kernel": kernel * _shrinkage(into, draws.dtype)[real - 1]}
+        else:
+            layer = {"kernel": kernel / (TRUNCATED_STD * into**0.5)}
         if bias:
             layer["bias"] = jnp.zeros((units,))
         layers.append(layer)
     return {"layers": layers}
+
+
+def _shrinkage(most: int, dtype: Any) -> Array:
+    """Return the factor of a kernel for 1 to ``most`` inputs.
+
+    XLA divides by a constant as it multiplies by its reciprocal: this is that reciprocal.
+    """
+    return jnp.asarray(1 / (TRUNCATED_STD * np.arange(1, most + 1) ** 0.5).astype(dtype))
 
 
 Activation = Callable[[jax.Array], jax.Array]

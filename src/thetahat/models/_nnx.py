@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ from thetahat.models._leaves import (
     key_kind,
     name,
     nest,
+    nest_parameters,
     pick,
     plain,
     restored,
@@ -75,6 +77,7 @@ def adapt_nnx(module: Any, selections: Sequence[Selected]) -> Adapted:
         stochastic=own or split.streams or bool(arguments.modes),
         join=split.join,
         exported=split.export,
+        joined=partial(nest_parameters, [path for path, _ in candidates], trained),
     )
 
 

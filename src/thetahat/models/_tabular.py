@@ -79,6 +79,11 @@ class TabularMLP:
         """Draw parameters: ``scale`` (d,), and ``layers`` of ``kernel`` and ``bias``."""
         return {"scale": jnp.ones(self.d), "layers": _drawn(key, self.sizes)}
 
+    def init_padded(self, key: PRNGKeyArray, real: Any) -> dict[str, Any]:
+        """Draw the parameters of a net with ``real`` of these inputs: all others have zeros."""
+        scale = (jnp.arange(self.d) < real).astype(jnp.ones(()).dtype)
+        return {"scale": scale, "layers": _drawn(key, self.sizes, real)}
+
     def apply(
         self,
         params: dict[str, Any],
@@ -108,8 +113,12 @@ class TabularMLP:
 
 
 @partial(jax.jit, static_argnums=1)
-def _drawn(key: PRNGKeyArray, sizes: tuple[int, ...]) -> list[dict[str, jax.Array]]:
-    """Draw the layers. JAX keeps its trace, as for MLP."""
+def _drawn(key: PRNGKeyArray, sizes: tuple[int, ...], real: Any = None) -> list[dict[str, Any]]:
+    """Draw the layers. JAX keeps its trace, as for MLP.
+
+    Args:    real: how many inputs are not always zero; the kernels of the others are zero, and the
+             numbers are those of a net with these inputs alone. None: all.
+    """
     shapes = list(itertools.pairwise(sizes))[:-1]
     # Each draw compiles a program, so there is one batched draw, as for MLP.
     most = max((into + 1) * units for into, units in shapes)
@@ -118,6 +127,10 @@ def _drawn(key: PRNGKeyArray, sizes: tuple[int, ...]) -> list[dict[str, jax.Arra
     layers = []
     for n, (into, units) in enumerate(shapes):
         kernel = draws[n, : into * units].reshape(into, units)
-        layers.append({"kernel": kernel, "bias": draws[n, into * units :][:units]})
+        bias = draws[n, into * units :][:units]
+        if n == 0 and real is not None:
+            kernel = jnp.where(jnp.arange(into)[:, None] < real, kernel, 0)
+            bias = jax.lax.dynamic_slice(draws[0], (real * units,), (units,))
+        layers.append({"kernel": kernel, "bias": bias})
     layers.append({"kernel": jnp.zeros(sizes[-2:]), "bias": jnp.zeros(sizes[-1:])})
     return layers

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -38,3 +39,34 @@ def widened(model: Any, d: int, real: Any) -> Adapted:
     if isinstance(model, TabularMLP):
         apply = partial(apply, inputs=real)
     return Adapted(None, None, "pair", False, lambda params, *_: Hypothesis(params, apply))
+
+
+@dataclass(frozen=True)
+class Padded:
+    """A model with more inputs than are real, to draw its parameters: those of the others are zero.
+
+    Args:    model: one with ``init_padded``.   d: all inputs.   real: a number, or traced.
+    """
+
+    model: Any
+    d: int
+    real: Any
+
+    @property
+    def seed(self) -> Any:
+        """The model's own."""
+        return self.model.seed
+
+    @property
+    def apply(self) -> Callable[..., Any]:
+        """The model's own, of all inputs."""
+        return replace(self.model, d=self.d).apply
+
+    def init(self, key: Any) -> Any:
+        """Draw the numbers that the model draws, whatever ``d`` is."""
+        return replace(self.model, d=self.d).init_padded(key, self.real)
+
+
+def draws_padded(model: Any) -> bool:
+    """Return whether ``Padded`` draws a model's parameters."""
+    return bool(input_arrays(model)) and hasattr(model, "init_padded")

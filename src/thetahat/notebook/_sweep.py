@@ -16,8 +16,10 @@ from thetahat.analysis import (
     Setting,
     Study,
     best_first,
+    center_of,
     flat_config,
     group_runs,
+    over_folds,
     read_study,
 )
 from thetahat.core.acceptance import accepted_words
@@ -46,8 +48,8 @@ class LoadableSetting(Setting):
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """The median of each metric over its runs that ended well."""
-        return {name: numbers["median"] for name, numbers in self.group.metrics.items()}
+        """The median of each metric over its runs that ended well; of folds the mean."""
+        return {name: center_of(numbers) for name, numbers in self.group.metrics.items()}
 
     def load(self) -> Any:
         """Load the fitted model of its run: a ``th.Fitted``; ``th.Results`` of several seeds.
@@ -343,7 +345,7 @@ class Sweep:
 
     def groups(self, over: str | Sequence[str] = ()) -> Any:
         """Return a pandas frame with a row for each setting, the best first: counts, then median,
-        10 % and 90 % quantiles of each metric.
+        10 % and 90 % quantiles of each metric, and the mean over ``--folds``, which ranks them.
 
         Args:    over: parameters to average out; by default the seeds.
         Raises:  ConfigError: no run has such a parameter.   MissingExtra: pandas is not installed.
@@ -352,7 +354,8 @@ class Sweep:
         names = [over] if isinstance(over, str) else list(over)
         if not names:
             return _pandas("sweep.groups()").DataFrame(list(map(_setting_row, study.settings)))
-        groups = group_runs(study.runs, names, metric=self.metric)
+        mean = over_folds(study.sweep, names)
+        groups = group_runs(study.runs, names, metric=self.metric, by_mean=mean)
         ranked = best_first(groups, self.metric, study.sign, 1)
         varying = _varying([group.config for group in groups])
         rows = [_group_row({k: g.config.get(k) for k in varying}, g) for g in ranked]
@@ -427,8 +430,8 @@ class Sweep:
 
     @property
     def best(self) -> LoadableSetting | None:
-        """The setting with the best median; None where no run has a number. ``best.load()`` is its
-        fitted model."""
+        """The setting with the best median (mean over folds); None where no run has a number.
+        ``best.load()`` is its fitted model."""
         found = self._study.best
         if found is None:
             return None
@@ -491,12 +494,12 @@ class Sweep:
         return {**known, **{k: config.get(k) for k in wanted}, **run.metrics, **last}
 
     def __repr__(self) -> str:
-        best = self.best
+        best, study = self.best, self._study
         said = "no number yet"
         if best is not None:
-            n = f" (median of {len(best.values)})" if self._study.replicated else ""
-            said = f"best {short(best.median)}{n} at {best.name}"
-        ends = self._study.ends
+            n = f" ({study.word} of {len(best.values)})" if study.replicated else ""
+            said = f"best {short(best.center)}{n} at {best.name}"
+        ends = study.ends
         lost = "".join(f", {ends[how]} {how}" for how in ("failed", "unfinished") if ends[how])
         checked = accepted_words(self.runs)
         runs = f"{len(self.runs)} runs{lost}{f', {checked}' if checked else ''}"
@@ -507,7 +510,7 @@ class Sweep:
         statuses = dict(sorted(study.counts.items()))
         many = study.replicated
         counts = ["runs", "n", "failed", "unfinished"] if many else ["runs"]
-        numbers = [f"{self.metric} median", "from", "to"] if many else [self.metric]
+        numbers = [f"{self.metric} {study.word}", "from", "to"] if many else [self.metric]
         heads = [*study.parameters, *counts, *numbers, ""]
         rows = [_card_row(setting, counts, len(numbers)) for setting in study.settings[:_SHOWN]]
         n = len(study.settings)
@@ -557,7 +560,7 @@ def _card_row(setting: Setting, counts: Sequence[str], numbers: int) -> list[Any
     known |= {"failed": group.failed, "unfinished": group.unfinished}
     found: list[Any] = [None] * 3
     if spread is not None:
-        found = [spread.median, spread.low, spread.high]
+        found = [spread.center, spread.low, spread.high]
     shown = [*setting.varying.values(), *(known[name] for name in counts), *found[:numbers]]
     return [*shown, _words(setting.marks)]
 

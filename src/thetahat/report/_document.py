@@ -64,7 +64,8 @@ def shown_columns(grid: Grid) -> list[ShownColumn]:
     together: dict[str, list[Column]] = {}
     for column in grid.columns:
         name, _, number = column.key.rpartition(".")
-        own = column.key.startswith("config.") or not (number == "median" or number[:1] == "q")
+        of_metric = number in ("median", "mean") or number[:1] == "q"
+        own = column.key.startswith("config.") or not of_metric
         together.setdefault(column.key if own else f"{name}.", []).append(column)
     n, cells = len(grid.rows), dict[str, list[str]]()
     for columns in together.values():

@@ -47,7 +47,7 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
             study,
             *("progress", "Progress"),
             f"{metric} of every run in the order they were made, and the best"
-            + (" setting by its median so far." if study.replicated else " so far."),
+            + (f" setting by its {study.word} so far." if study.replicated else " so far."),
             lambda: progress(study),
         )
     ]
@@ -91,7 +91,7 @@ def front_pictures(study: Study) -> list[Picture]:
     pairs = list(combinations(range(len(front.objectives)), 2))[:_MOST_PAIRS]
     for i, j in pairs:
         names = [word(front.objectives[k][0]) for k in (i, j)]
-        what = "setting's median" if study.replicated else "run"
+        what = f"setting's {study.word}" if study.replicated else "run"
         caption = f"{names[0]} and {names[1]} of every {what}, and those that no other improves on"
         caption += " in both." if len(front.objectives) == 2 else " in these two."
         name = "front" if len(pairs) == 1 else f"front-{i + 1}-{j + 1}"
@@ -136,14 +136,14 @@ def progress(study: Study) -> Figure:
 
 
 def _steps(study: Study, over: Sequence[RunRow]) -> list[tuple[int, float]] | None:
-    """List the best medians so far by place among the ended runs; None without replicates."""
+    """List the best settings so far by place among the ended runs; None without replicates."""
     if not study.replicated:
         return None
     place = {run.id: k for k, run in enumerate(over, 1)}
     ends = sorted(
-        (max(place.get(run.id, 0) for run in setting.runs), setting.median)
+        (max(place.get(run.id, 0) for run in setting.runs), setting.center)
         for setting in study.settings
-        if setting.median is not None and study.settled(setting)
+        if setting.center is not None and study.settled(setting)
     )
     steps: list[tuple[int, float]] = []
     for at, value in ends:
@@ -205,7 +205,7 @@ def seeds(study: Study) -> Figure:
         n = f"n={spread.n}" + (f", {lost} without" if lost else "")
         name = setting.name or "all runs"
         strips.append(
-            figures.Strip(name, setting.values, spread.low, spread.median, spread.high, n)
+            figures.Strip(name, setting.values, spread.low, spread.center, spread.high, n)
         )
     kinds = dict.fromkeys(setting.spread.says for setting in shown if setting.spread is not None)
     return figures.draw_strips(strips, metric=study.axis, says_bar=" or, of few, ".join(kinds))
@@ -220,7 +220,7 @@ def parallel(study: Study) -> Figure:
         if all(config.get(name) is not None for name in names)
     ]
     logs = [*(study.log(name) for name in names), None]
-    axis = f"{study.axis} median" if study.replicated else study.axis
+    axis = f"{study.axis} {study.word}" if study.replicated else study.axis
     what = "settings" if study.replicated else "runs"
     return figures.draw_parallel(
         [*names, axis], rows, logs=logs, maximize=study.maximize, what=what

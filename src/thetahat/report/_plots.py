@@ -26,7 +26,7 @@ class Plots:
 
     def curves(self, n: int = pictures.MOST_CURVES) -> Figure:
         """Draw the training curves of the ``n`` best runs; with replicates, of the best settings,
-        those nearest to the median first."""
+        those nearest to what ranks them first."""
         from thetahat.store import open_store
 
         with open_store(self._path, create=False) as store:
@@ -55,7 +55,7 @@ class Plots:
         return pictures.contour(self._study, self._known(x), self._known(y))
 
     def seeds(self) -> Figure:
-        """Draw every seed's number by setting, with median and quantiles."""
+        """Draw every seed's number by setting, with median (mean of folds) and quantiles."""
         return pictures.seeds(self._study)
 
     def _known(self, name: str) -> str:

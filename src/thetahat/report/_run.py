@@ -19,6 +19,7 @@ from thetahat.format._numbers import short, word
 from thetahat.format._table import Column
 from thetahat.report._document import Document, Grid, Picture
 from thetahat.report._provenance import count_origins
+from thetahat.report._run_tables import run_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,6 +41,9 @@ def run_document(store: Store, run: RunRow, rule: CellRule | None = None) -> Doc
             + (f", {run.sweep_id}" if run.sweep_id else "")
         )
     known = count_origins([Origin(run.provenance or {}, run.detail or {})])
+    left = run_tables(store, run)
+    drawn = [picture for picture in (one.picture() for one in left) if picture is not None]
+    grids = (_members(store, run), *(one.grid() for one in left), _config(run))
     return Document(
         kind="run",
         ident=run.id,
@@ -49,8 +53,8 @@ def run_document(store: Store, run: RunRow, rule: CellRule | None = None) -> Doc
         warnings=_warnings(run, store.notices(run.id)),
         facts=_facts(run),
         grid=_metrics(run),
-        grids=[grid for grid in (_members(store, run), _config(run)) if grid.rows],
-        pictures=_pictures(store, run),
+        grids=[grid for grid in grids if grid.rows],
+        pictures=[*_pictures(store, run), *drawn],
         notes=[("n", "1 run, 1 seed"), *known.notes()],
     )
 
@@ -63,7 +67,7 @@ def _subtitle(run: RunRow) -> str:
 def _summary(run: RunRow) -> list[str]:
     what = word(run.experiment or run.source or "a program")
     reason = f": {word(run.reason)}" if run.reason else ""
-    epochs = f" after {run.epochs:,} epochs" if run.epochs else ""
+    epochs = f" after {run.epochs:,} {run.counted}" if run.epochs else ""
     lines = [f"One run of {what}. It is {run.status}{epochs}{reason}."]
     val, test = run.metrics.get("val_risk"), run.metrics.get("test_risk")
     at = f" at epoch {run.best_epoch}" if run.best_epoch else ""
@@ -149,12 +153,13 @@ def _config(run: RunRow) -> Grid:
 
 def _facts(run: RunRow) -> list[tuple[str, str]]:
     seconds = run.total_seconds
+    of = f" of {run.max_epochs:,}" if run.max_epochs else ""
     lines = [
         ("Program", word(run.source)),
         ("Experiment", word(run.experiment)),
         ("Project", word(run.project)),
         ("Command", word(run.command)),
-        ("Epochs", f"{run.epochs:,}" + (f" of {run.max_epochs:,}" if run.max_epochs else "")),
+        (run.counted.capitalize(), f"{run.epochs:,}{of}"),
         ("Parameters", f"{run.n_params:,} estimated" if run.n_params is not None else ""),
         ("Seconds", short(seconds, 3) if seconds is not None else ""),
     ]

@@ -12,6 +12,7 @@ from thetahat.analysis import (
     CellRule,
     Setting,
     Study,
+    center_of,
     directions_in,
     ending,
     quantile_name,
@@ -83,11 +84,12 @@ def sweep_document(
 
 def settings_grid(study: Study, top: int = TOP) -> Grid:
     """Table the settings from the best; quantiles only of the sweep's own metric."""
-    numbers = ["median", *map(quantile_name, study.quantiles)] if study.replicated else ["median"]
+    quantiles = [*map(quantile_name, study.quantiles)] if study.replicated else []
+    numbers = [study.word, *quantiles]
     shown = {name: numbers if name == study.metric else numbers[:1] for name in study.metrics}
     short_list = dict(list(shown.items())[:_MOST_METRICS])
     rows = _rows(study, study.settings[:top])
-    main = f"{study.metric}.median"
+    main = f"{study.metric}.{study.word}"
     marks = {
         (i, main): setting.marks
         for i, setting in enumerate(study.settings[:top])
@@ -115,7 +117,7 @@ def _front(study: Study) -> Grid:
     if front is None:
         return Grid("Pareto front", [], [])
     names = [name for name, _ in front.objectives]
-    columns = [*(Column(f"{name}.median", word(name)) for name in names), Column("runs")]
+    columns = [*(Column(f"{name}.{study.word}", word(name)) for name in names), Column("runs")]
     columns += [Column(f"config.{name}", word(name)) for name in study.parameters]
     goals = _listed([f"{word(name)} ({goal}d)" for name, goal in front.objectives])
     more = (
@@ -136,10 +138,11 @@ def _columns(
     counts = ("runs", "n", "failed", "unfinished") if study.replicated or whole else ("runs",)
     columns += [Column(name) for name in counts]
     if any(run.stopped_early for run in study.runs):
-        columns.append(Column("epochs"))
+        counted = sorted({run.counted for run in study.runs if run.epochs})
+        columns.append(Column("epochs", " or ".join(counted) or "epochs"))
     for name, numbers in metrics.items():
         for key in numbers:
-            plain_name = key == "median" and not study.replicated
+            plain_name = key == study.word and not study.replicated
             title = word(name) if plain_name else word(f"{name} {key}")
             columns.append(Column(f"{name}.{key}", title))
     return columns
@@ -201,7 +204,7 @@ def _summary(study: Study) -> list[str]:
     goal = "highest " if study.maximize else "lowest "
     goal = goal if len(study.settings) > 1 else ""
     where = f" at {word(best.name)}" if best.name else ""
-    tied = sum(setting.median == best.median and not setting.hidden for setting in study.settings)
+    tied = sum(setting.center == best.center and not setting.hidden for setting in study.settings)
     if tied > 1 and best.name:
         where = f" at {tied} settings alike, the first of them {word(best.name)}"
     among = ["that are shown"] if study.rule.on else []
@@ -210,14 +213,15 @@ def _summary(study: Study) -> list[str]:
         among.append("of which at least half of the runs ended well")
     where += f", of the settings {' and '.join(among)}" if among else ""
     numbers = best.group.metrics[study.metric]
-    value = short(numbers["median"]) + _trust(study, best)
+    value = short(center_of(numbers)) + _trust(study, best)
     n = len(study.counted)
     spread = best.spread
     if spread is not None and spread.n > 1:
         quantiles = " quantiles" if spread.says.endswith("%") else ""
+        band = f"{spread.says}{quantiles}: {short(spread.low)} to {short(spread.high)}"
         lines.append(
-            f"The {goal}median {word(study.metric)} is {value}{where}, over {_runs(spread.n)}"
-            f" ({spread.says}{quantiles}: {short(spread.low)} to {short(spread.high)})."
+            f"The {goal}{spread.word} {word(study.metric)} is {value}{where}, over"
+            f" {_runs(spread.n)} ({band})."
         )
     else:
         lines.append(
@@ -229,10 +233,10 @@ def _summary(study: Study) -> list[str]:
 
 
 def _passed_over(study: Study, best: Setting) -> bool:
-    """Tell whether a shown setting has a better median but too few runs that ended well."""
-    shown = [s.median for s in study.settings if s.median is not None and not s.hidden]
-    return best.median is not None and any(
-        study.sign * median < study.sign * best.median for median in shown
+    """Tell whether a shown setting has a better number but too few runs that ended well."""
+    shown = [s.center for s in study.settings if s.center is not None and not s.hidden]
+    return best.center is not None and any(
+        study.sign * center < study.sign * best.center for center in shown
     )
 
 
@@ -263,10 +267,10 @@ def _other_risks(study: Study, best: Setting) -> list[str]:
     other = best.group.metrics.get("test_risk")
     if study.metric == "test_risk" or other is None or study.rule.hides(int(other["n"])):
         return []
-    which = "median test_risk" if other["n"] > 1 else "test_risk"
+    which = f"{study.word} test_risk" if other["n"] > 1 else "test_risk"
     trust = ", which is contaminated" if best.group.contaminated else ""
     return [
-        f"Its {which}, on observations that played no part, is {short(other['median'])}{trust}."
+        f"Its {which}, on observations that played no part, is {short(center_of(other))}{trust}."
     ]
 
 
@@ -446,8 +450,8 @@ def _notes(study: Study, known: Origins) -> list[tuple[str, str]]:
     lines = [("n", _n_note(study)), ("Seeds", _seeds(study))]
     if len(study.settings) > 1:
         choice = (
-            f"settings are ordered by their median {word(study.metric)}, which also chose them: the"
-            " best number of many is too good, the more so the more were tried"
+            f"settings are ordered by their {study.word} {word(study.metric)}, which also chose"
+            " them: the best number of many is too good, the more so the more were tried"
         )
         lines.append(("Choice", choice))
     lines += known.notes(looks=not study.rule.hides_count(known.looked))

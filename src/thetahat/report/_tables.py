@@ -11,6 +11,7 @@ from thetahat.analysis import (
     TABLE_QUANTILES,
     Study,
     TableBands,
+    drawn_columns,
     quantile_name,
     table_bands,
     table_settings,
@@ -108,16 +109,14 @@ def _curves(
     return made
 
 
-_MOST_TABLES = 6
+MOST_TABLES = 6
 """Tables that a report shows."""
 _MOST_SETTINGS = 4
 _MOST_NUMBERS = 4
-_PLACES = 11
+PLACES = 11
 """Rows of a table that a report shows."""
 _MOST_READ = 30_000_000
 """Rows of a table over all runs that a report reads; of more, some runs are read."""
-_REFERENCES = ("exact", "true", "truth", "reference")
-"""Names of columns that are drawn as a reference."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +128,7 @@ class StudyTable:
     bands: Sequence[TableBands]
     hidden: int
     """Settings that rest on too few runs to be shown."""
+    kind: str = "table"
 
     @property
     def numbers(self) -> list[str]:
@@ -138,18 +138,18 @@ class StudyTable:
     @property
     def exact(self) -> str:
         """The column that is a reference; empty if none is."""
-        return next((c for c in self.numbers if c in _REFERENCES), "")
+        return drawn_columns(self.numbers, self.kind)[1]
 
     @property
     def y(self) -> str:
         """The column that is drawn."""
-        return next(c for c in [*self.numbers, ""] if c != self.exact or len(self.numbers) == 1)
+        return drawn_columns(self.numbers, self.kind)[0]
 
     def grid(self) -> Grid:
         """Table the quantiles of the best setting at some rows; CSV has all of them."""
         best = self.bands[0]
         rows = best.rows()
-        every = max(1, -(-(len(rows) - 1) // (_PLACES - 1)))
+        every = max(1, -(-(len(rows) - 1) // (PLACES - 1)))
         shown = rows[::every] + ([rows[-1]] if (len(rows) - 1) % every else [])
         columns = [Column(self.x, word(self.x))]
         for c in self.numbers[:_MOST_NUMBERS]:
@@ -200,8 +200,9 @@ class StudyTable:
             exact = bands.columns[self.exact][1].tolist() if self.exact else ()
             name = ", ".join(f"{k}={short(v)}" for k, v in config)
             curves.append(TableCurve(name, bands.by[self.x].tolist(), low, middle, high, exact))
-        exact = "" if self.exact == self.y else self.exact
-        return draw_tables(curves, axis=self.x, value=self.y, says_band="5 to 95 %", exact=exact)
+        return draw_tables(
+            curves, axis=self.x, value=self.y, says_band="5 to 95 %", exact=self.exact
+        )
 
 
 def study_tables(store: Store, study: Study) -> list[StudyTable]:
@@ -218,7 +219,7 @@ def study_tables(store: Store, study: Study) -> list[StudyTable]:
     }
     best = [s for s in study.settings if s.values and not s.hidden][:_MOST_SETTINGS]
     wanted = [place[s.runs[0].id] for s in best if s.runs[0].id in place]
-    made = (_study_table(store, study, one, wanted) for one in known[:_MOST_TABLES])
+    made = (_study_table(store, study, one, wanted) for one in known[:MOST_TABLES])
     return [one for one in made if one is not None]
 
 
@@ -239,4 +240,5 @@ def _study_table(
     shown = [b for b in found if b.runs and not study.rule.hides(b.runs)]
     if not shown:
         return None
-    return StudyTable(about.name, about.columns[0], shown, len(found) - len(shown))
+    hidden = len(found) - len(shown)
+    return StudyTable(about.name, about.columns[0], shown, hidden, about.kind)

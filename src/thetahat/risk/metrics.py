@@ -4,7 +4,7 @@
 
 Metrics of numbers take predictions and targets in one unit. Metrics of classes take scores
 (log-odds (N,) of two classes, or logits (N, k)) and classes 0..k-1 as targets. Weights (N,) are one
-where they are not given.
+where they are not given. Anything may come as an argument: each function checks it.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from thetahat.core import Metric
-from thetahat.core.errors import ShapeError
-from thetahat.core.numbers import number
+from thetahat.core.errors import DataError, ShapeError
+from thetahat.core.numbers import is_traced, number
 from thetahat.risk._losses import cross_entropy, logistic
 
 if TYPE_CHECKING:
-    from jax.typing import ArrayLike
-    from jaxtyping import Array, Float, Shaped
+    from jaxtyping import Array, Float
 
 NUMBERS, CLASSES = "numbers", "classes"
 READY: dict[str, tuple[Callable[..., Any], str]] = {}
@@ -46,9 +46,9 @@ def _ready(kind: str) -> Callable[[Any], Any]:
 
 @_ready(NUMBERS)
 def r2(
-    prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*rows"],
-    weight: Shaped[ArrayLike, " N"] | None = None,
+    prediction: Any,
+    target: Any,
+    weight: Any = None,
 ) -> Float[Array, ""]:
     """Compute the share of variance that predictions explain.
 
@@ -67,9 +67,9 @@ def r2(
 
 @_ready(NUMBERS)
 def mae(
-    prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*rows"],
-    weight: Shaped[ArrayLike, " N"] | None = None,
+    prediction: Any,
+    target: Any,
+    weight: Any = None,
 ) -> Float[Array, ""]:
     """Compute the mean absolute error, in units of the target.
 
@@ -83,9 +83,9 @@ def mae(
 
 @_ready(NUMBERS)
 def rmse(
-    prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*rows"],
-    weight: Shaped[ArrayLike, " N"] | None = None,
+    prediction: Any,
+    target: Any,
+    weight: Any = None,
 ) -> Float[Array, ""]:
     """Compute the root of the mean squared error, in units of the target.
 
@@ -136,9 +136,9 @@ READY["pinball"] = _Pinball(0.5), NUMBERS
 
 @_ready(CLASSES)
 def accuracy(
-    prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*rows"],
-    weight: Shaped[ArrayLike, " N"] | None = None,
+    prediction: Any,
+    target: Any,
+    weight: Any = None,
 ) -> Float[Array, ""]:
     """Compute the share of observations whose most probable class is theirs.
 
@@ -149,14 +149,14 @@ def accuracy(
     0.75
     """
     scores, y, w = _classes(prediction, target, weight)
-    return jnp.sum(w * (_decided(scores) == y)) / jnp.sum(w)
+    return _known(jnp.sum(w * (_decided(scores) == y)) / jnp.sum(w), scores, w)
 
 
 @_ready(CLASSES)
 def balanced_accuracy(
-    prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*rows"],
-    weight: Shaped[ArrayLike, " N"] | None = None,
+    prediction: Any,
+    target: Any,
+    weight: Any = None,
 ) -> Float[Array, ""]:
     """Compute the mean over classes of the share of their observations that are recognised.
 
@@ -168,14 +168,15 @@ def balanced_accuracy(
     mine = jax.nn.one_hot(y, 2 if scores.ndim == 1 else scores.shape[1]) * w[:, None]
     size, right = jnp.sum(mine, 0), jnp.sum(mine * (_decided(scores) == y)[:, None], 0)
     there = size > 0
-    return jnp.sum(jnp.where(there, right / jnp.where(there, size, 1), 0)) / jnp.sum(there)
+    found = jnp.sum(jnp.where(there, right / jnp.where(there, size, 1), 0)) / jnp.sum(there)
+    return _known(found, scores, w)
 
 
 @_ready(CLASSES)
 def log_loss(
-    prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*rows"],
-    weight: Shaped[ArrayLike, " N"] | None = None,
+    prediction: Any,
+    target: Any,
+    weight: Any = None,
 ) -> Float[Array, ""]:
     """Compute the mean of minus the log of the probability of each observation's class.
 
@@ -184,8 +185,8 @@ def log_loss(
     >>> round(float(log_loss(jnp.zeros(2), jnp.array([0, 1]))), 6)
     0.693147
     """
-    scores, w = jnp.asarray(prediction), _weights(weight, prediction)
-    y = jnp.asarray(target)
+    scores, y, w = _scores(prediction, target, weight, shares=True)
+    _refuse_probabilities(scores)
     if scores.ndim == 1:
         values = logistic(scores, y.astype(scores.dtype))
     else:
@@ -196,9 +197,9 @@ def log_loss(
 
 @_ready(CLASSES)
 def auc(
-    prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*rows"],
-    weight: Shaped[ArrayLike, " N"] | None = None,
+    prediction: Any,
+    target: Any,
+    weight: Any = None,
 ) -> Float[Array, ""]:
     """Compute the area under the ROC curve.
 
@@ -216,10 +217,11 @@ def auc(
     if scores.ndim == 2 and scores.shape[1] == 2:
         scores = scores[:, 1] - scores[:, 0]
     if scores.ndim == 1:
-        return _area(scores, w * (y == 1), w * (y != 1))
+        return _known(_area(scores, w * (y == 1), w * (y != 1)), scores, w)
+    _refuse_probabilities(scores)
     chances = jax.nn.softmax(scores, axis=1)
     areas = [_area(chances[:, c], w * (y == c), w * (y != c)) for c in range(scores.shape[1])]
-    return jnp.mean(jnp.stack(areas))
+    return _known(jnp.mean(jnp.stack(areas)), scores, w)
 
 
 def _area(scores: Any, positive: Any, negative: Any) -> Any:
@@ -239,32 +241,115 @@ def _area(scores: Any, positive: Any, negative: Any) -> Any:
 # -- arguments ------------------------------------------------------------------------------------
 
 
-def _weights(weight: Any, prediction: Any) -> jax.Array:
-    n, kind = jnp.shape(prediction)[0], jnp.result_type(float)
-    return jnp.ones(n, kind) if weight is None else jnp.asarray(weight)
-
-
 def _numbers(prediction: Any, target: Any, weight: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Predictions, targets and weights whose shapes fit."""
-    h, y, w = jnp.asarray(prediction), jnp.asarray(target), _weights(weight, prediction)
+    h, y = _array("predictions", prediction), _array("targets", target)
     if h.shape != y.shape or h.ndim not in (1, 2):
         raise ShapeError(
             f"a metric got predictions of shape {h.shape} and targets of shape {y.shape}; give"
             " both as (N,) or (N, k)"
         )
-    return h, y, w.reshape(-1, *[1] * (h.ndim - 1))
+    return h, y, _weights(weight, len(h)).reshape(-1, *[1] * (h.ndim - 1))
 
 
 def _classes(prediction: Any, target: Any, weight: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Scores, the class of each observation, and weights."""
-    scores, y = jnp.asarray(prediction), jnp.asarray(target)
-    if scores.ndim not in (1, 2) or len(scores) != len(y) or y.ndim not in (1, scores.ndim):
+    scores, y, w = _scores(prediction, target, weight)
+    return scores, jnp.argmax(y, 1) if y.ndim == 2 else y.astype(jnp.int32), w
+
+
+def _scores(
+    prediction: Any, target: Any, weight: Any, *, shares: bool = False
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Scores, classes or their probabilities, and weights, whose shapes and values fit.
+
+    Args:    shares: whether the target of two classes may lie between 0 and 1.
+    """
+    scores, y = _array("scores", prediction), _array("targets", target)
+    fits = len(scores) == len(y) if scores.ndim in (1, 2) and y.ndim else False
+    if not fits or not (y.ndim == 1 or y.shape == scores.shape):
         raise ShapeError(
             f"a metric of classes got scores of shape {scores.shape} and targets of shape"
             f" {y.shape}; give scores (N,) or (N, k), and classes (N,)"
         )
-    y = jnp.argmax(y, 1) if y.ndim == 2 else y.astype(jnp.int32)
-    return scores, y, _weights(weight, prediction)
+    if scores.ndim == 2 and scores.shape[1] == 1:
+        raise ShapeError(
+            f"a metric of classes got scores of shape {scores.shape}, of one class; give the scores"
+            " of two classes as (N,): scores[:, 0]"
+        )
+    if y.ndim == 1 and not is_traced(y):
+        k, at = 2 if scores.ndim == 1 else scores.shape[1], np.asarray(y)
+        good = (at >= 0) & (at <= k - 1) & (at == np.floor(at) if not (shares and k == 2) else True)
+        if not good.all():
+            few = "0 and 1" if k == 2 else f"0 to {k - 1}"
+            raise DataError(
+                f"a metric of classes got the target {at[~good][0]:g}, and with scores of shape"
+                f" {scores.shape} the classes are {few}; give np.unique(y, return_inverse=True)[1]"
+            )
+    return scores, y, _weights(weight, len(scores))
+
+
+def _weights(weight: Any, n: int) -> jax.Array:
+    if weight is None:
+        return jnp.ones(n, jnp.result_type(float))
+    w = _array("weights", weight)
+    if w.shape != (n,):
+        raise ShapeError(
+            f"a metric got {n} predictions and weights of shape {w.shape}; give ({n},)"
+        )
+    return w
+
+
+def _array(what: str, value: Any) -> jax.Array:
+    """A value as an array of numbers.
+
+    Raises:  DataError: text, missing values, lists of different lengths, complex numbers.
+    """
+    try:
+        found: Any = value if isinstance(value, jax.Array) else np.asarray(value)
+    except jax.errors.TracerArrayConversionError:  # a list of traced numbers
+        found = jnp.asarray(value)
+    except ValueError:  # lists of different lengths
+        found = None
+    real = (jnp.floating, jnp.integer, jnp.bool_)
+    if found is None or not any(jnp.issubdtype(found.dtype, kind) for kind in real):
+        of = getattr(value, "dtype", None)
+        given = f"an array of {of}" if of is not None else f"{value!r:.60}"
+        fix = (
+            "for labels as text, compare them: (result.predict(x) == y).mean()"
+            if what != "weights" and _is_text(value)
+            else "give an array of real numbers, (N,)"
+        )
+        raise DataError(f"a metric got {given} as {what}; {fix}")
+    return jnp.asarray(found)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value is several labels as text."""
+    if isinstance(value, str):
+        return False
+    try:
+        return any(isinstance(one, str) for one in np.ravel(np.asarray(value, object))[:1])
+    except ValueError:
+        return False
+
+
+def _refuse_probabilities(scores: jax.Array) -> None:
+    """Refuse probabilities (N, k) where scores are due: their softmax is another number."""
+    if scores.ndim != 2 or is_traced(scores) or not len(scores):
+        return
+    at = np.asarray(scores, np.float64)
+    if (at >= 0).all() and (np.abs(at.sum(1) - 1) < 1e-4).all():
+        raise DataError(
+            "a metric of classes got probabilities, whose rows sum to 1, as scores; give"
+            " result.decision_function(x), or np.log of the probabilities"
+        )
+
+
+def _known(found: jax.Array, scores: jax.Array, w: jax.Array) -> jax.Array:
+    """The metric; NaN if a score that counts is NaN, which no comparison would show."""
+    lost = jnp.isnan(scores).reshape(len(scores), -1).any(1) & (w > 0)
+    return jnp.where(lost.any(), jnp.nan, found)
 
 
 def _decided(scores: jax.Array) -> jax.Array:

@@ -13,10 +13,13 @@ from sqlalchemy import Connection, and_, bindparam, case, select
 from thetahat.core.filelock import is_free
 from thetahat.core.run import Status
 from thetahat.store._filters import Condition, check_columns, ordered
-from thetahat.store._rows import RunRow, among
+from thetahat.store._rows import RunRow
 from thetahat.store._schema import agents, runs
+from thetahat.store._sql import among
 from thetahat.store._store import Store
 
+STANDING = "standing"
+"""The name of the column that ``status_of`` returns."""
 DIED = "its agent died; the next agent of the sweep goes on with it"
 _HERE = select(agents.c.id).where(agents.c.ended.is_(None) & (agents.c.host == bindparam("here")))
 
@@ -73,10 +76,10 @@ def standing_runs(
 
 
 def status_of(dead: Collection[str], rows: Any = runs) -> Any:
-    """Return the column of the status as ``standing`` has it."""
+    """Return the column of the status as ``standing`` has it; group by its name, ``standing``."""
     if not dead:
-        return rows.c.status
-    return case((_left(dead, rows), str(Status.QUEUED)), else_=rows.c.status)
+        return rows.c.status.label(STANDING)
+    return case((_left(dead, rows), str(Status.QUEUED)), else_=rows.c.status).label(STANDING)
 
 
 def reason_of(dead: Collection[str], rows: Any = runs) -> Any:

@@ -15,9 +15,10 @@ from thetahat.core.run import Status
 from thetahat.store._dead_agents import dead_agents, standing_runs
 from thetahat.store._filters import OWN, Condition, check_columns, value_of
 from thetahat.store._owner_lock import gone
-from thetahat.store._rows import RunRow, among, logged_metrics, parse_all
+from thetahat.store._rows import RunRow, logged_metrics, parse_all
 from thetahat.store._schema import runs
 from thetahat.store._selection import Reader, chosen_ids, decoded, equals, reader_of
+from thetahat.store._sql import among, is_sqlite
 from thetahat.store._store import Store
 
 _OWN = 10
@@ -116,7 +117,9 @@ def _lean(
 
 
 def _parameters(connection: Connection, wanted: Sequence[Any]) -> list[str] | None:
-    """Return the names of all parameters; None if some are nested."""
+    """Return the names of all parameters; None if some are nested, or the database cannot tell."""
+    if not is_sqlite(connection):
+        return None
     setting = func.coalesce(func.nullif(func.coalesce(runs.c.proposed, runs.c.config), ""), "{}")
     each = func.json_each(setting).table_valued("key", "type", joins_implicitly=True)
     query = select(each.c.key, each.c.type == "object").where(*wanted).distinct()

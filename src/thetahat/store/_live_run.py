@@ -20,7 +20,7 @@ from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.exit_code import fail
 from thetahat.core.json import from_json, merge, to_json
 from thetahat.core.logged import checked_ending, checked_row, ending_of
-from thetahat.core.places import ENVIRONMENT, locate
+from thetahat.core.places import ENVIRONMENT, Server, locate
 from thetahat.core.provenance import command_line, provenance, short_path
 from thetahat.core.run import Status
 from thetahat.store._blocks import pack
@@ -129,7 +129,8 @@ def knows_id(store: Store | PlainStore, wanted: str) -> bool:
 def store_to_log(store: Store | str | os.PathLike[str] | None) -> Store | PlainStore:
     """Open a store: without SQLAlchemy, which takes long to load, if that is possible."""
     if store is None or isinstance(store, (str, os.PathLike)):
-        plain = plain_store(locate(store))
+        place = locate(store)
+        plain = None if isinstance(place, Server) else plain_store(place)
         if plain is not None:
             return plain
     from thetahat.store._store import Store, open_store
@@ -280,8 +281,8 @@ class ManualRun:
     def writing(self) -> Iterator[RunWriter]:
         """Begin a transaction that writes to the run's store, while the run is the program's."""
         self._check()
-        with self._store.batch() as writer:
-            self._check_attempt()
+        with self._store.batch(beside=True) as writer:
+            self._check_attempt(writer)
             yield writer
 
     @property
@@ -335,7 +336,7 @@ class ManualRun:
         metrics: Mapping[str, float | None] | None,
         words: Mapping[str, Any] | None = None,
     ) -> None:
-        with self._store.batch() as writer:
+        with self._store.batch(beside=True) as writer:
             writer.finish_run(
                 self.id,
                 status=status,
@@ -391,9 +392,9 @@ class ManualRun:
             if not rows:
                 return
             try:
-                with self._store.batch() as writer:
+                with self._store.batch(beside=True) as writer:
                     # The batch holds the write lock: no agent can claim the run meanwhile.
-                    self._check_attempt()
+                    self._check_attempt(writer)
                     writer.log_blocks(
                         (self.id, pack(columns, "step")) for columns in columns_of(rows)
                     )
@@ -404,10 +405,11 @@ class ManualRun:
                 self._again_s = time.monotonic() + BEAT_S
                 raise
 
-    def _check_attempt(self) -> None:
+    def _check_attempt(self, writer: RunWriter) -> None:
         if self._attempt is None:
             return
-        now = self.store.run(self.id).attempt
+        # PostgreSQL locks the row: no agent can claim the run until this has been written.
+        now = writer.attempt_of(self.id)
         if now != self._attempt:
             raise StoreError(
                 f"the run {self.name!r} has been claimed by another agent (attempt {now}; this"
@@ -428,7 +430,7 @@ class ManualRun:
                     self._flush()
                     beat = time.monotonic()
                 elif self._attempt is None and time.monotonic() - beat > BEAT_S:
-                    with self._store.batch() as writer:
+                    with self._store.batch(beside=True) as writer:
                         writer.beat([self.id])
                     beat = time.monotonic()
             except StoreError as error:

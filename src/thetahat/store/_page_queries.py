@@ -1,7 +1,7 @@
 """Queries for pages and reports of thousands of runs.
 
-SQLite joins the stored JSON of columns, four times as fast as Python, so that other requests do not
-wait. A column with one value for all runs is sent once.
+The database joins the stored JSON of columns, four times as fast as Python, so that other requests
+do not wait. A column with one value for all runs is sent once.
 """
 
 from __future__ import annotations
@@ -19,9 +19,18 @@ from sqlalchemy import Connection, case, func, literal_column, or_, select
 from thetahat.core.json import from_json
 from thetahat.core.run import Status
 from thetahat.store._blocks import AXES, Block, read_block
-from thetahat.store._dead_agents import dead_among, reason_of, status_of
-from thetahat.store._rows import among
+from thetahat.store._dead_agents import STANDING, dead_among, reason_of, status_of
 from thetahat.store._schema import agents, notices, records, runs, sweeps
+from thetahat.store._sql import (
+    among,
+    is_sqlite,
+    json_array,
+    json_list,
+    json_number,
+    json_value,
+    text_array,
+    without_keys,
+)
 from thetahat.store._store import Store
 
 
@@ -120,8 +129,9 @@ def runs_stand(store: Store, sweep_id: str) -> list[Any]:
     with store.reading() as connection:
         status = status_of(dead_among(connection, store.folder))
         query = select(status, func.max(runs.c.finished), *told)
-        mine = query.where(runs.c.sweep_id == sweep_id).group_by(status)
-        return sorted(map(tuple, connection.execute(mine)))
+        mine = query.where(runs.c.sweep_id == sweep_id).group_by(STANDING)
+        rows = connection.execute(mine).all()
+    return sorted((word, last or "", n, int(of), int(times)) for word, last, n, of, times in rows)
 
 
 def count_point(store: Store, sweep_id: str, point: int) -> int:
@@ -145,10 +155,8 @@ def leading_run(store: Store, sweep_id: str, metric: str, sign: int) -> tuple[st
 
     Args:    sign: 1 where less is better, else -1.
     """
-    # Of two paths SQLite makes a list, whose numbers have all of their digits.
-    path = f'$."{metric}"'
-    value = func.json_extract(runs.c.metrics, path)
-    query = select(runs.c.name, func.json_extract(runs.c.metrics, path, path))
+    value = json_number(runs.c.metrics, metric)
+    query = select(runs.c.name, json_list(runs.c.metrics, metric))
     well = runs.c.status.in_([str(status) for status in Status if status.well])
     mine = query.where((runs.c.sweep_id == sweep_id) & well & value.is_not(None))
     with store.reading() as connection:
@@ -172,10 +180,24 @@ def count_all(store: Store) -> dict[str | None, dict[str, int]]:
     counts: dict[str | None, dict[str, int]] = {}
     with store.reading() as connection:
         status = status_of(dead_among(connection, store.folder))
-        query = select(runs.c.sweep_id, status, func.count()).group_by(runs.c.sweep_id, status)
+        query = select(runs.c.sweep_id, status, func.count()).group_by(runs.c.sweep_id, STANDING)
         for sweep_id, status, n in connection.execute(query):
             counts.setdefault(sweep_id, {})[status] = n
     return counts
+
+
+_MOMENT = literal_column("CAST(pg_current_snapshot() AS text)")
+"""Text that changes with every transaction of PostgreSQL that writes."""
+
+
+def moment(store: Store) -> str | None:
+    """Return a text that changes with every change of a store in PostgreSQL; None for SQLite."""
+    with store.reading() as connection:
+        return _moment(connection)
+
+
+def _moment(connection: Connection) -> str | None:
+    return None if is_sqlite(connection) else connection.scalar(select(_MOMENT))
 
 
 def pulse(store: Store) -> dict[str, Any]:
@@ -187,7 +209,7 @@ def pulse(store: Store) -> dict[str, Any]:
         last = connection.execute(select(func.max(records.c.id))).scalar()
         number = connection.execute(select(func.max(runs.c.number))).scalar()
         said = connection.execute(select(func.max(notices.c.id))).scalar()
-        by_status = select(status, func.count()).group_by(status)
+        by_status = select(status, func.count()).group_by(STANDING)
         counts = {row[0]: row[1] for row in connection.execute(by_status)}
         states = [
             tuple(row)
@@ -195,7 +217,10 @@ def pulse(store: Store) -> dict[str, Any]:
         ]
         live = select(agents.c.id, agents.c.doing).where(agents.c.ended.is_(None))
         alive = [tuple(row) for row in connection.execute(live) if row.id not in dead]
+        now = _moment(connection)
     return {
+        # Numbers are not in the order of commits there: the highest may stay while rows come.
+        **({} if now is None else {"moment": now}),
         "records": last or 0,
         "runs": number or 0,
         "notices": said or 0,
@@ -296,27 +321,26 @@ def _aggregated(
     connection: Connection, dead: Collection[str], rows: Any, *wanted: Any
 ) -> Mapping[str, Any]:
     """Of rows each column as one text; how many rows; the longest config."""
-    made: dict[str, Any] = {name: func.json_group_array(rows.c[name]) for name in PLAIN}
-    made["status"] = func.json_group_array(status_of(dead, rows))
-    made["reason"] = func.json_group_array(reason_of(dead, rows))
+    number = rows.c.number
+    made: dict[str, Any] = {name: json_array(rows.c[name], number) for name in PLAIN}
+    made["status"] = json_array(status_of(dead, rows).element, number)
+    made["reason"] = json_array(reason_of(dead, rows), number)
     risk = rows.c.best_val_risk
     # JSON has no infinity. SQLite writes 15 digits of a number.
-    made["best_val_risk"] = func.json_group_array(case((func.abs(risk) <= _LARGEST, risk)))
-    made["contaminated"] = _listed(case((rows.c.contaminated, "true"), else_="false"))
-    made["seconds"] = _listed(_or_empty(rows.c.seconds))
-    made["config"] = _listed(_or_empty(rows.c.config))
-    logged = func.json_remove(_or_empty(rows.c.last), *(f"$.{axis}" for axis in AXES))
+    made["best_val_risk"] = json_array(case((func.abs(risk) <= _LARGEST, risk)), number)
+    tuned = case((rows.c.contaminated, literal_column("'true'")), else_=literal_column("'false'"))
+    made["contaminated"] = text_array(tuned, number)
+    made["seconds"] = text_array(_or_empty(rows.c.seconds), number)
+    made["config"] = text_array(_or_empty(rows.c.config), number)
+    logged = without_keys(_or_empty(rows.c.last), *AXES)
     metrics = rows.c.metrics
-    made["metrics"] = _listed(case((metrics.in_(["", "{}"]), logged), else_=metrics))
+    chosen = case((metrics.in_(["", "{}"]), logged), else_=metrics)
+    made["metrics"] = text_array(chosen, number)
     longest = func.max(func.length(rows.c.config)).label("longest")
     columns = [column.label(name) for name, column in made.items()]
     query = select(func.count().label("n"), longest, *columns).select_from(rows).where(*wanted)
     row = connection.execute(query).one()
     return row._asdict()
-
-
-def _listed(text: Any) -> Any:
-    return "[" + func.coalesce(func.group_concat(text, ","), "") + "]"
 
 
 def _or_empty(text: Any) -> Any:
@@ -422,7 +446,7 @@ _MOST_COMPARED = 5000
 
 def changed_code(store: Store, sweep_id: str) -> list[str]:
     """Name the program's files that differ between runs of a sweep; none of a very large sweep."""
-    code = func.json_extract(runs.c.provenance, literal_column("'$.code'"))
+    code = json_value(runs.c.provenance, "code")
     some = select(code.label("code")).where(runs.c.sweep_id == sweep_id).limit(_MOST_COMPARED + 1)
     part = some.subquery()
     counted = select(part.c.code, func.count().label("n")).group_by(part.c.code)
@@ -440,7 +464,7 @@ def code_digests(store: Store, sweep_id: str) -> dict[str, str]:
 
     It is the digest of the file, if there is one, as ``thetahat show`` prints it; else one of all.
     """
-    code = func.json_extract(runs.c.provenance, literal_column("'$.code'"))
+    code = json_value(runs.c.provenance, "code")
     found: dict[str, str] = {}
     known: dict[str, str] = {}
     for row in store.read(select(runs.c.id, code.label("code")).where(runs.c.sweep_id == sweep_id)):

@@ -38,8 +38,8 @@ class PlainStore:
         return self.path.parent
 
     @contextmanager
-    def batch(self) -> Iterator[RunWriter]:
-        """Begin one transaction for several writes.
+    def batch(self, *, beside: bool = False) -> Iterator[RunWriter]:
+        """Begin one transaction for several writes; SQLite lets one process write at a time.
 
         Raises:  StoreError: disk full, locked, read-only, damaged.
         """

@@ -2,6 +2,8 @@
 
 from thetahat.core.places import locate as locate
 from thetahat.store._blocks import Block as Block, pack as pack
+from thetahat.store._claims import Claim as Claim, Offer as Offer
+from thetahat.store._copy import copy_store as copy_store
 from thetahat.store._dead_agents import (
     dead_agents as dead_agents,
     standing as standing,
@@ -50,6 +52,7 @@ from thetahat.store._page_queries import (
     first_data_files as first_data_files,
     known_scopes as known_scopes,
     leading_run as leading_run,
+    moment as moment,
     origins as origins,
     pulse as pulse,
     rows_after as rows_after,
@@ -61,18 +64,24 @@ from thetahat.store._page_queries import (
     tried_runs as tried_runs,
 )
 from thetahat.store._queue import (
+    AHEAD as AHEAD,
     CANCELLED_REASON as CANCELLED_REASON,
-    Claim as Claim,
-    Offer as Offer,
     Queue as Queue,
     new_agent_id as new_agent_id,
 )
 from thetahat.store._reserved_space import Reserve as Reserve
 from thetahat.store._retry import nothing_to_retry as nothing_to_retry, retry_failed as retry_failed
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
-from thetahat.store._run_values import metric_series as metric_series, run_values as run_values
+from thetahat.store._run_values import (
+    metric_series as metric_series,
+    run_values as run_values,
+    stored_values as stored_values,
+)
 from thetahat.store._run_writer import VERSION as VERSION
-from thetahat.store._sqlite_errors import found_no_room as found_no_room
+from thetahat.store._sqlite_errors import (
+    found_no_answer as found_no_answer,
+    found_no_room as found_no_room,
+)
 from thetahat.store._store import Store as Store, open_store as open_store
 from thetahat.store._sweep_records import sweep_records as sweep_records
 from thetahat.store._sweeps import (
@@ -116,6 +125,7 @@ from thetahat.store._tracker import (
 from thetahat.store._writer import Writer as Writer
 
 __all__ = [
+    "AHEAD",
     "CANCELLED_REASON",
     "EXIT_S",
     "FIELDS",
@@ -159,6 +169,7 @@ __all__ = [
     "column_kinds",
     "columns_of",
     "continue_run",
+    "copy_store",
     "count_accepted",
     "count_all",
     "count_point",
@@ -174,6 +185,7 @@ __all__ = [
     "find_file",
     "find_sweep",
     "first_data_files",
+    "found_no_answer",
     "found_no_room",
     "known_columns",
     "known_scopes",
@@ -185,6 +197,7 @@ __all__ = [
     "list_tables",
     "locate",
     "metric_series",
+    "moment",
     "new_agent_id",
     "nothing_to_retry",
     "open_store",
@@ -212,6 +225,7 @@ __all__ = [
     "standing",
     "standing_runs",
     "store_tracker",
+    "stored_values",
     "sweep_records",
     "tables_of_sweep",
     "tried_runs",

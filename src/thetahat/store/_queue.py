@@ -6,72 +6,51 @@ until another agent returns them to the queue, from which they are claimed first
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Integer, delete, func, select, update
+from sqlalchemy import select, update
 
 from thetahat.core.run import Status
-from thetahat.store._rows import LISTED, NewRun, RunRow, among, new_id, read_rows, text, utc_now
-from thetahat.store._schema import agents, files, records, runs, sweeps, tables
+from thetahat.store._claims import (
+    Claim,
+    Claiming,
+    Offer,
+    Propose,
+    SweepState,
+    count_runs_and_points,
+    read_state,
+    read_sweep,
+    waiting_groups,
+)
+from thetahat.store._rows import NewRun, RunRow, new_id, text, utc_now
+from thetahat.store._schema import agents, runs, sweeps
+from thetahat.store._sql import among
 from thetahat.store._store import Store
-from thetahat.store._sweeps import CANCELLED, FINISHED, RUNNING, SweepRow, read_sweep_row
+from thetahat.store._sweeps import CANCELLED, FINISHED, RUNNING, SweepRow
 from thetahat.store._writer import Writer
 
 CANCELLED_REASON = "the sweep was cancelled"
 FINISHED_REASON = "the sweep was finished"
-
-
-@dataclass(frozen=True)
-class Offer:
-    """New runs that a search proposes."""
-
-    configs: Sequence[NewRun]
-    position: int
-    """The position of the search after these runs."""
-    exhausted: bool = False
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The runs that an agent claimed: earlier ones from the queue, by cohort, and new ones."""
-
-    sweep: SweepRow
-    again: Sequence[Sequence[RunRow]]
-    fresh: Sequence[RunRow]
-    exhausted: bool
-    open: int
-    """Number of runs of the sweep that are queued or running, with these."""
-
-    @property
-    def runs(self) -> list[RunRow]:
-        """All claimed runs."""
-        return [run for group in self.again for run in group] + list(self.fresh)
-
-
-Propose = Callable[[SweepRow, int, int], Offer]
-"""(sweep, number of runs begun, number of runs wanted) -> new runs."""
-
-
-@dataclass(frozen=True)
-class _SweepState:
-    """A sweep, the number of its runs, and how many of them wait."""
-
-    sweep: SweepRow
-    begun: int
-    waiting: int
+AHEAD = 64
+"""Points that a search creates ahead, if they follow from their numbers alone."""
 
 
 class Queue:
     """One sweep's runs, for one agent.
 
     Args:    cap: limit of runs over all agents; None for no limit.
+             ahead: number of points to create ahead of the claims; 0 for a search that looks at
+             results or at earlier points.
     """
 
-    def __init__(self, store: Store, sweep_id: str, agent: str, cap: int | None = None) -> None:
-        self.store, self.sweep_id, self.agent, self.cap = store, sweep_id, agent, cap
+    def __init__(
+        self, store: Store, sweep_id: str, agent: str, cap: int | None = None, ahead: int = 0
+    ) -> None:
+        self.store, self.sweep_id, self.agent = store, sweep_id, agent
+        self.cap, self.ahead = cap, ahead
+        self._asked: tuple[str, Any] | None = None
+        """The file and the plan with which the search was asked last."""
 
     def claim(self, n: int, propose: Propose, most: int | None = None) -> Claim:
         """Claim up to ``n`` runs: those in the queue first, then new ones.
@@ -82,16 +61,21 @@ class Queue:
         ``propose`` is called outside the transaction, so that a slow search blocks no other agent.
         If another agent has claimed runs meanwhile it is called again, the last time inside.
         """
-        for attempt in range(4):
-            seen, offer = self._look(), None
-            if attempt < 3 and seen.sweep.state == RUNNING and seen.waiting < n:
-                wanted = self._wanted(seen.begun, n - seen.waiting)
-                offer = propose(seen.sweep, seen.begun, wanted)
-            with self.store.batch() as writer:
-                claim = self._take(writer, n, most, propose, seen, offer, attempt == 3)
+        claim = self._claim_ready(n, most) if self.ahead else None
+        for _ in range(3):
             if claim is not None:
                 return claim
-        raise AssertionError("the last attempt proposes inside its transaction")
+            seen = self._look()
+            offer = self._ask(propose, seen, n)
+            with self.store.batch() as writer:
+                now = read_state(writer.connection, self.sweep_id)
+                claim = self._take(writer, n, most, seen, now, offer)
+        if claim is None:
+            with self.store.batch() as writer:
+                now = read_state(writer.connection, self.sweep_id)
+                claim = self._take(writer, n, most, now, now, self._ask(propose, now, n))
+        assert claim is not None, "inside the transaction nothing changes meanwhile"
+        return claim
 
     def hand_back(
         self, run_ids: Sequence[str], reason: str = "", *, unbegun: Collection[str] = ()
@@ -104,6 +88,20 @@ class Queue:
             mine = (runs.c.agent == self.agent) & among(runs.c.id, run_ids)
             self._uncount(writer, unbegun)
             self._hand_back(writer, mine, reason=reason)
+
+    def return_unknown(self, known: Collection[str]) -> None:
+        """Return runs of this agent to the queue that it does not know of, as never begun.
+
+        A server may commit a claim and be gone before it answers.
+        """
+        with self.store.batch() as writer:
+            held = (runs.c.sweep_id == self.sweep_id) & (runs.c.agent == self.agent)
+            query = select(runs.c.id).where(held & (runs.c.status == str(Status.RUNNING)))
+            unknown = set(writer.connection.execute(query).scalars()) - set(known)
+            if unknown:
+                self._uncount(writer, unknown)
+                mine = held & among(runs.c.id, sorted(unknown))
+                self._hand_back(writer, mine, reason="the answer to its claim was lost")
 
     def give_up(
         self,
@@ -132,7 +130,7 @@ class Queue:
             values["alone"] = True
         if keep and _state(writer, self.sweep_id) not in (CANCELLED, FINISHED):
             writer.connection.execute(update(runs).where(mine).values(values))
-            return list(self._begun_again(writer, run_ids).values())
+            return list(self._claiming(writer).begin_again(run_ids).values())
         self._hand_back(writer, mine, reason=reason, **values)
         return []
 
@@ -158,11 +156,14 @@ class Queue:
             return set()
         held = (runs.c.agent == self.agent) & (runs.c.status == str(Status.RUNNING))
         query = select(runs.c.id).where(held & among(runs.c.id, run_ids))
+        # PostgreSQL locks them, one after the other: no other agent takes them meanwhile.
+        query = query.order_by(runs.c.id).with_for_update()
         return {row.id for row in writer.connection.execute(query)}
 
     def look(self) -> SweepRow:
         """Return the sweep's row."""
-        return self._look().sweep
+        with self.store.reading() as connection:
+            return read_sweep(connection, self.sweep_id)
 
     def join(self, host: str, pid: int) -> None:
         """Add this agent to the sweep."""
@@ -199,108 +200,94 @@ class Queue:
         )
         return list(self.store.read(query))
 
-    def _look(self) -> _SweepState:
-        waits = func.sum((runs.c.status == str(Status.QUEUED)).cast(Integer))
-        counts = select(func.count(), waits).where(runs.c.sweep_id == self.sweep_id)
+    def _look(self) -> SweepState:
         with self.store.reading() as connection:
-            row = connection.execute(select(sweeps).where(sweeps.c.id == self.sweep_id))
-            sweep = read_sweep_row(row.mappings().one())
-            begun, waiting = connection.execute(counts).one()
-        return _SweepState(sweep, int(begun), int(waiting or 0))
+            return read_state(connection, self.sweep_id)
 
-    def _wanted(self, begun: int, n: int) -> int:
+    def _within_cap(self, begun: int, n: int) -> int:
         return n if self.cap is None else max(0, min(n, self.cap - begun))
+
+    def _claim_ready(self, n: int, most: int | None) -> Claim | None:
+        """Claim runs of the queue and points created ahead; None if these are too few.
+
+        None also for a file or a plan for which the search was not asked yet.
+        """
+        with self.store.batch(beside=True) as writer:
+            connection = writer.connection
+            sweep = read_sweep(connection, self.sweep_id)
+            if sweep.state != RUNNING or (sweep.text, sweep.plan) != self._asked:
+                return None
+            if self.cap is not None:
+                begun, _, ready = count_runs_and_points(connection, self.sweep_id)
+                if begun + ready > self.cap:
+                    return None  # the cap has fallen since: only alone can it be kept
+            claiming = self._claiming(writer)
+            again = waiting_groups(connection, self.sweep_id, n, most)
+            fresh = claiming.take_ready(n - sum(map(len, again)))
+            if fresh is None or not (again or fresh):
+                return None
+            return claiming.finish(sweep, again, fresh)
+
+    def _ask(self, propose: Propose, seen: SweepState, n: int) -> Offer | None:
+        """Ask the search for the runs that a claim lacks; None if the queue has enough."""
+        if seen.sweep.state != RUNNING or seen.waiting >= n:
+            return None
+        lacking = max(0, n - seen.waiting - seen.ready)
+        at = seen.begun + seen.ready
+        self._asked = (seen.sweep.text, seen.sweep.plan)
+        return propose(seen.sweep, at, self._within_cap(at, lacking and lacking + self.ahead))
 
     def _take(
         self,
         writer: Writer,
         n: int,
         most: int | None,
-        propose: Propose,
-        seen: _SweepState,
+        seen: SweepState,
+        now: SweepState,
         offer: Offer | None,
-        inside: bool,
     ) -> Claim | None:
-        connection = writer.connection
-        row = connection.execute(select(sweeps).where(sweeps.c.id == self.sweep_id))
-        sweep = read_sweep_row(row.mappings().one())
-        mine = runs.c.sweep_id == self.sweep_id
-        count = select(func.count()).where(mine)
+        """Claim what there is now, and of the offer what is lacking; None if the offer is void.
+
+        Args:    seen: the state for which the search made its offer.
+        """
+        claiming, sweep = self._claiming(writer), now.sweep
         if sweep.state != RUNNING:
-            return self._claimed(writer, sweep, [], [], False)
-        again = _waiting(connection, self.sweep_id, n, most)
-        left = n - sum(len(group) for group in again)
-        now_begun = connection.execute(count).scalar() or 0
-        fresh: list[str] = []
-        exhausted = False
-        if left > 0:
-            if inside:
-                offer = propose(sweep, now_begun, self._wanted(now_begun, left))
-            elif offer is None or now_begun != seen.begun or not _same_search(sweep, seen.sweep):
-                return None
-            elif left < n - seen.waiting:
-                return None  # more runs came back to the queue meanwhile: they come first
-            # A search proposes all replicates; those beyond the limit are proposed again.
-            taken = offer.configs[: self._wanted(now_begun, min(left, len(offer.configs)))]
-            fresh = [writer.create_run(new)[0] for new in taken]
-            whole = len(fresh) == len(offer.configs)
-            exhausted = (offer.exhausted and whole) or (
-                self.cap is not None and now_begun + len(fresh) >= self.cap
-            )
-            moved = update(sweeps).where(sweeps.c.id == self.sweep_id)
-            connection.execute(moved.values(position=offer.position))
-        return self._claimed(writer, sweep, again, fresh, exhausted)
+            return claiming.finish(sweep)
+        again = waiting_groups(writer.connection, self.sweep_id, n, most)
+        returned = sum(map(len, again))
+        if returned >= n:
+            return claiming.finish(sweep, again)
+        if offer is None or now.search != seen.search or returned > seen.waiting:
+            return None
+        left = self._within_cap(now.begun, n - returned)
+        fresh = claiming.take_ready(min(left, now.ready)) or []
+        created, ahead = self._split(offer, now, left - len(fresh))
+        fresh += claiming.create(created)
+        claiming.put_ahead(ahead)
+        moved = update(sweeps).where(sweeps.c.id == self.sweep_id)
+        writer.connection.execute(moved.values(position=offer.position))
+        capped = self.cap is not None and now.begun + len(fresh) >= self.cap
+        unclaimed = now.ready + len(offer.configs) - len(fresh)
+        exhausted = capped or (offer.exhausted and unclaimed == 0)
+        return claiming.finish(sweep, again, fresh, exhausted=exhausted)
 
-    def _claimed(
-        self,
-        writer: Writer,
-        sweep: SweepRow,
-        again: Sequence[Sequence[str]],
-        fresh: Sequence[str],
-        exhausted: bool,
-    ) -> Claim:
-        connection, now = writer.connection, utc_now()
-        found = self._begun_again(writer, [run for group in again for run in group])
-        if fresh:
-            values = {"status": str(Status.RUNNING), "agent": self.agent, "heartbeat": now}
-            which = among(runs.c.id, fresh)
-            connection.execute(update(runs).where(which).values({**values, "started": now}))
-            found |= _rows(writer, self.store.folder, fresh)
-        open_ = (runs.c.sweep_id == self.sweep_id) & runs.c.status.in_(
-            [str(Status.QUEUED), str(Status.RUNNING)]
-        )
-        return Claim(
-            sweep,
-            [[found[run] for run in group] for group in again],
-            [found[run] for run in fresh],
-            exhausted,
-            connection.execute(select(func.count()).where(open_)).scalar() or 0,
-        )
+    def _split(
+        self, offer: Offer, now: SweepState, n: int
+    ) -> tuple[Sequence[NewRun], Sequence[NewRun]]:
+        """Split an offer into the runs to begin now and the points to create ahead.
 
-    def _begun_again(self, writer: Writer, run_ids: Sequence[str]) -> dict[str, RunRow]:
-        """Begin the next attempt of runs for this agent."""
-        if not run_ids:
-            return {}
-        now = utc_now()
-        values = {"status": str(Status.RUNNING), "agent": self.agent, "heartbeat": now}
-        values |= {"attempt": runs.c.attempt + 1, "reason": "", "finished": None}
-        # A run that begins afresh has no start; one that goes on from a checkpoint keeps its own.
-        values["started"] = func.coalesce(runs.c.started, now)
-        which = among(runs.c.id, run_ids)
-        writer.connection.execute(update(runs).where(which).values(values))
-        # The next attempt logs all records again, also those up to its checkpoint.
-        logged = select(records.c.run_id).distinct().where(among(records.c.run_id, run_ids))
-        for (run,) in writer.connection.execute(logged).all():
-            writer.drop_records(run, 0)
-        for left in (tables, files):
-            writer.connection.execute(delete(left).where(among(left.c.run_id, run_ids)))
-        return _rows(writer, self.store.folder, run_ids)
+        A search proposes all replicates of a setting; those beyond are proposed again.
+        """
+        room = self._within_cap(now.begun + now.ready, len(offer.configs))
+        return offer.configs[: min(n, room)], offer.configs[n:room] if self.ahead else []
+
+    def _claiming(self, writer: Writer) -> Claiming:
+        return Claiming(writer, self.store.folder, self.sweep_id, self.agent)
 
     def finish(self, seen: SweepRow) -> str:
         """Finish the sweep unless its file has changed since it was ``seen``; return its state."""
         with self.store.batch() as writer:
-            row = writer.connection.execute(select(sweeps).where(sweeps.c.id == self.sweep_id))
-            now = read_sweep_row(row.mappings().one())
+            now = read_sweep(writer.connection, self.sweep_id)
             if now.state != RUNNING or (now.text, now.plan) != (seen.text, seen.plan):
                 return now.state
             over = update(sweeps).where(sweeps.c.id == self.sweep_id)
@@ -327,39 +314,9 @@ class Queue:
         ).rowcount
 
 
-def _waiting(connection: Connection, sweep_id: str, n: int, most: int | None) -> list[list[str]]:
-    """Return ids of runs that wait, by cohort: members of a cohort share a checkpoint."""
-    waits = (runs.c.sweep_id == sweep_id) & (runs.c.status == str(Status.QUEUED))
-    query = select(runs.c.id, runs.c.cohort, runs.c.checkpoint, runs.c.alone).where(waits)
-    groups: dict[str, list[str]] = {}
-    for row in connection.execute(query.order_by(runs.c.number)):
-        together = row.cohort if row.checkpoint and not row.alone else None
-        groups.setdefault(together or row.id, []).append(row.id)
-    taken: list[list[str]] = []
-    count = 0
-    for group in groups.values():
-        if taken and count + len(group) > n:
-            break
-        taken.append(group[:most])
-        count += len(taken[-1])
-    return taken
-
-
-def _rows(writer: Writer, folder: Path, run_ids: Sequence[str]) -> dict[str, RunRow]:
-    columns = (*(runs.c[name] for name in LISTED), runs.c.last)
-    query = select(*columns).where(among(runs.c.id, run_ids)).order_by(runs.c.number)
-    rows = writer.connection.execute(query).all()
-    return {run.id: run for run in read_rows((*LISTED, "last"), rows, folder)}
-
-
 def _state(writer: Writer, sweep_id: str) -> str:
     state = select(sweeps.c.state).where(sweeps.c.id == sweep_id)
     return str(writer.connection.execute(state).scalar())
-
-
-def _same_search(one: SweepRow, two: SweepRow) -> bool:
-    """Whether position, file and plan of a sweep are unchanged."""
-    return (one.position, one.text, one.plan) == (two.position, two.text, two.plan)
 
 
 def new_agent_id() -> str:

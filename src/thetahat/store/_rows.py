@@ -14,6 +14,7 @@ from typing import Any
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import StoreError
 from thetahat.core.json import from_json, to_json
+from thetahat.core.places import Place
 from thetahat.core.run import Status
 from thetahat.store._blocks import AXES
 
@@ -129,6 +130,8 @@ class RunRow:
     """group, job_type, tags and notes, from the program."""
     proposed: Mapping[str, Any] | None = None
     """The sweep's part of the config; None if the program added nothing."""
+    counted: str = "epochs"
+    """What ``epochs`` counts: "epochs", or "steps" of a program whose rows are no epochs."""
     detail: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
 
@@ -162,7 +165,7 @@ class RunRow:
     def _repr_html_(self) -> str:
         """Draw the run in a notebook."""
         ended = f"{self.status}" + (f": {self.reason}" if self.reason else "")
-        known = {"epochs": self.epochs, "best epoch": self.best_epoch, "id": self.id}
+        known = {self.counted: self.epochs, "best epoch": self.best_epoch, "id": self.id}
         seconds = self.total_seconds
         known |= {"seconds": None if seconds is None else float(seconds), "agent": self.agent}
         wrong = ["contaminated: tuned on the test set"] if self.contaminated else []
@@ -194,7 +197,10 @@ def _short(value: Any) -> str:
     return found if len(found) <= 40 else f"{found[:37]}..."
 
 
-LISTED = tuple(f for f in RunRow.__dataclass_fields__ if f not in ("detail", "provenance"))
+LISTED = tuple(
+    f for f in RunRow.__dataclass_fields__ if f not in ("detail", "provenance", "counted")
+)
+"""Fields of a listing, which are columns of the table of runs."""
 
 
 _JSON = ("config", "metrics", "seconds", "labels", "detail", "provenance")
@@ -229,6 +235,7 @@ def _decode(columns: dict[str, list[Any]], folder: Path) -> None:
         if name in columns and name != "metrics":
             columns[name] = parse_all(columns[name])
     columns["metrics"] = logged_metrics(columns["metrics"], columns["last"])
+    columns["counted"] = list(map(_counted, columns["last"], columns["epochs"]))
     proposed = columns["proposed"]
     columns["proposed"] = [None if text is None else from_json(text) for text in proposed]
     columns["status"] = [Status(word) for word in columns["status"]]
@@ -236,6 +243,14 @@ def _decode(columns: dict[str, list[Any]], folder: Path) -> None:
         columns[name] = [bool(value) for value in columns[name]]
     paths = columns["checkpoint"]
     columns["checkpoint"] = [None if path is None else str(folder / path) for path in paths]
+
+
+def _counted(last: str | None, epochs: int) -> str:
+    """Return what a run's number of epochs counts, by its last record."""
+    if not last or '"step"' not in last:
+        return "epochs"
+    by_epoch = '"epoch"' in last and from_json(last).get("epoch") == epochs
+    return "epochs" if by_epoch else "steps"
 
 
 def logged_metrics(
@@ -251,17 +266,6 @@ def logged_metrics(
 def parse_all(texts: Iterable[str | None]) -> list[Any]:
     """Parse JSON texts as one, several times as fast as one by one; nothing is an empty object."""
     return json.loads(f"[{','.join([text or '{}' for text in texts])}]")
-
-
-def among(column: Any, ids: Iterable[str]) -> Any:
-    """Return the condition that a column is one of many ids, as one variable of the statement.
-
-    A database limits the number of variables.
-    """
-    from sqlalchemy import func, select  # a program that only logs does not load it
-
-    listed = func.json_each(json.dumps(list(ids))).table_valued("value")
-    return column.in_(select(listed.c.value))
 
 
 def near(path: str | None, folder: Path) -> str | None:
@@ -295,7 +299,7 @@ def total_of(
     return seconds_between(started, until) if started and until else None
 
 
-def resolve(rows: Sequence[Mapping[Any, Any]], name: str, kind: str, path: Path) -> str:
+def resolve(rows: Sequence[Mapping[Any, Any]], name: str, kind: str, path: Place) -> str:
     """Find a row by its id, its name, the beginning of either, or ``last``; return its id.
 
     Args:    rows: with ``id`` and ``name``, the latest first.   kind: ``run`` or ``sweep``.

@@ -6,13 +6,14 @@ from collections.abc import Collection, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import func, null, select
+from sqlalchemy import null, select
 
 from thetahat.core.nested import flat_config
 from thetahat.store._dead_agents import dead_among, reason_of, status_of
 from thetahat.store._rows import parse_all
 from thetahat.store._schema import runs
 from thetahat.store._selection import PLAIN, Reader, decoded, json_reader, reader_of, text_of
+from thetahat.store._sql import json_list, json_number
 from thetahat.store._store import Store
 
 
@@ -41,16 +42,25 @@ def metric_series(
 ) -> list[tuple[int, str, str, str | None, float | None]]:
     """Return (number, id, status, finished, metric) of the runs of a sweep, in any order.
 
-    SQLite reads the metric: its last digit may differ from Python's.
+    The database reads the metric: its last digit may differ from Python's.
     """
     value: Any = null()
     if PLAIN.fullmatch(metric.replace(".", "")):
-        value = func.json_extract(text_of("metrics"), f'$."{metric}"')
+        value = json_number(text_of("metrics"), metric)
     c = runs.c
     with store.reading() as connection:
         status = status_of(dead_among(connection, store.folder))
         query = select(c.number, c.id, status, c.finished, value).where(c.sweep_id == sweep_id)
         return [tuple(row) for row in connection.execute(query)]
+
+
+def stored_values(store: Store, column: str, key: str) -> dict[str, Any]:
+    """Map all runs to a value in one of their columns of JSON; None where it is missing."""
+    with store.reading() as connection:
+        rows = connection.execute(select(runs.c.id, json_list(runs.c[column], key))).all()
+    return dict(
+        zip((i for i, _ in rows), (v[0] for v in parse_all(t for _, t in rows)), strict=True)
+    )
 
 
 def _flat_reader(name: str, dead: Collection[str]) -> Reader:
@@ -62,8 +72,9 @@ def _flat_reader(name: str, dead: Collection[str]) -> Reader:
     parts = key.split(".")
     if all(PLAIN.fullmatch(part) for part in parts):
         # One key with dots, or a path: a config has one of the two.
-        paths = dict.fromkeys(f'$."{inner}"' for inner in (key, '"."'.join(parts)))
-        reader = json_reader([(text_of(section), path) for path in paths])
+        reader = json_reader(
+            [(text_of(section), keys) for keys in dict.fromkeys([(key,), (*parts,)])]
+        )
         assert reader is not None
         return reader
     flat = flat_config if section == "config" else dict

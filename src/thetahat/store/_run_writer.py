@@ -21,7 +21,7 @@ from thetahat.store._run_names import run_name
 if TYPE_CHECKING:
     from thetahat.core.packed_table import PackedTable
 
-VERSION = 4
+VERSION = 5
 """The version of the tables; a new one needs a step in ``MIGRATIONS`` of ``_schema``."""
 
 _DEFAULTS = {
@@ -50,7 +50,7 @@ _KEEP_BEST = "UPDATE runs SET best_val_risk = :risk, best_epoch = :epoch WHERE i
 _SAME = "WHERE run_id = :run_id AND name = :name AND step IS :step"
 _TABLE = (
     "INSERT INTO tables (run_id, name, step, kind, rows, columns, detail)"
-    " VALUES (:run_id, :name, :step, :kind, :rows, :columns, :detail)"
+    " VALUES (:run_id, :name, :step, :kind, :rows, :columns, :detail) RETURNING id"
 )
 _COLUMN = (
     "INSERT INTO table_columns (table_id, place, kind, data) VALUES (:table, :place, :kind, :data)"
@@ -67,6 +67,9 @@ class RunWriter:
     Args:    cursor: makes a cursor of the driver.   folder: of the store.
     """
 
+    _for_update = ""
+    """Ends a query that locks its rows until the commit; SQLite has one writer at a time."""
+
     def __init__(self, cursor: Callable[[], Any], folder: Path) -> None:
         self._cursor = cursor
         self._folder = folder
@@ -77,9 +80,15 @@ class RunWriter:
 
     def create_run(self, new: NewRun) -> tuple[str, str]:
         """Insert a run; return its id and its name."""
-        highest = self._fast("SELECT max(number) FROM runs", {}).fetchone()[0] or 0
-        number = highest + 1
-        wanted = text(new.name) or run_name(number)
+        return self.insert_run({**new.values(self._folder, utc_now()), "name": text(new.name)})
+
+    def insert_run(self, values: Mapping[str, Any]) -> tuple[str, str]:
+        """Insert a run from its columns, with an id and a number of its own; return id and name.
+
+        Args:    values: of the columns; a ``name`` of None, or none, is replaced by the run's own.
+        """
+        number = self._next_number()
+        wanted = values.get("name") or run_name(number)
         run_id, name = new_id(), wanted
         known = "SELECT id FROM runs WHERE id = :run OR name = :word"
         while (taken := self._fast(known, {"run": run_id, "word": name}).fetchone()) is not None:
@@ -88,12 +97,14 @@ class RunWriter:
             else:
                 # Only names that users give can be taken.
                 name = f"{name}-{number}"
-        row: dict[str, Any] = {"id": run_id, "number": number, "name": name, **_DEFAULTS}
-        row |= new.values(self._folder, utc_now())
+        row: dict[str, Any] = {**_DEFAULTS, **values, "id": run_id, "number": number, "name": name}
         names = ", ".join(f'"{column}"' for column in row)
         places = ", ".join(f":{column}" for column in row)
         self._fast(f"INSERT INTO runs ({names}) VALUES ({places})", row)
         return run_id, name
+
+    def _next_number(self) -> int:
+        return (self._fast("SELECT max(number) FROM runs", {}).fetchone()[0] or 0) + 1
 
     def log_blocks(self, blocks: Iterable[tuple[str, Block]]) -> None:
         """Append blocks of records, and update each run's summary for listings."""
@@ -156,7 +167,7 @@ class RunWriter:
         self._fast(f"DELETE FROM tables {_SAME}", mine)
         columns, about = json.dumps(table.names, ensure_ascii=False), to_json(detail or {})
         row = {**mine, "kind": kind, "rows": table.rows, "columns": columns, "detail": about}
-        number = self._fast(_TABLE, row).lastrowid
+        number = self._fast(_TABLE, row).fetchone()[0]
         pairs = enumerate(zip(table.kinds, table.data, strict=True))
         self._fast(
             _COLUMN,
@@ -183,16 +194,27 @@ class RunWriter:
         alive = "UPDATE runs SET heartbeat = :now WHERE id IN (SELECT value FROM json_each(:ids))"
         self._fast(alive, {"now": utc_now(), "ids": json.dumps(list(run_ids))})
 
+    def attempt_of(self, run_id: str) -> int:
+        """Return the attempt of a run, which no one claims before this transaction ends.
+
+        Raises:  StoreError: the store does not have the run.
+        """
+        query = f"SELECT attempt FROM runs WHERE id = :run{self._for_update}"
+        return self._known(self._fast(query, {"run": run_id}).fetchone(), run_id)[0]
+
     def metrics_of(self, run_id: str) -> Mapping[str, float | None]:
         """Return the metrics of a run: the last record while it runs.
 
         Raises:  StoreError: the store does not have the run.
         """
         row = self._fast('SELECT metrics, "last" FROM runs WHERE id = :run', {"run": run_id})
-        found = row.fetchone()
-        if found is None:
-            raise StoreError(f"the store in {self._folder} no longer has the run {run_id!r}")
+        found = self._known(row.fetchone(), run_id)
         return logged_metrics([found[0]], [found[1]])[0]
+
+    def _known(self, row: Any, run_id: str) -> Any:
+        if row is None:
+            raise StoreError(f"the store in {self._folder} no longer has the run {run_id!r}")
+        return row
 
     def _keep_best(
         self, run_id: str, detail: Mapping[str, Any], metrics: Mapping[str, float | None]
@@ -227,9 +249,12 @@ class RunSummary:
         """Return the summary with one more block."""
         last = last_values(block)
         epoch = last.get("epoch")
+        # Rows of steps are counted as steps, unless each of them is an epoch.
+        by_epoch = block.columns[0] == "epoch" or (epoch or 0) + 1 >= block.last
+        count = block.last + 1 if epoch is None or not by_epoch else int(epoch)
         return RunSummary(
             last={**self.last, **last},
-            epochs=max(self.epochs, block.last + 1 if epoch is None else int(epoch)),
+            epochs=max(self.epochs, count),
             best=min((b for b in (self.best, best_of(block)) if b is not None), default=None),
         )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Connection,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Sequence,
     String,
     Table,
     Text,
@@ -32,6 +34,9 @@ from thetahat.core.sweep_file import file_json, read_plain
 from thetahat.store._run_writer import VERSION
 
 metadata = MetaData()
+run_numbers = Sequence("run_numbers", metadata=metadata)
+"""Numbers of runs, in PostgreSQL."""
+_BIG = BigInteger().with_variant(Integer, "sqlite")
 
 meta = Table(
     "meta",
@@ -53,13 +58,13 @@ runs = Table(
     Column("config", Text, nullable=False),
     Column("status", String(16), nullable=False, index=True),
     Column("reason", Text, nullable=False, default=""),
-    Column("epochs", Integer, nullable=False, default=0),
-    Column("max_epochs", Integer),
-    Column("n_params", Integer),
+    Column("epochs", _BIG, nullable=False, default=0),
+    Column("max_epochs", _BIG),
+    Column("n_params", _BIG),
     Column("metrics", Text, nullable=False, default="{}"),
     Column("last", Text, nullable=False, default="{}"),
     Column("best_val_risk", Float),
-    Column("best_epoch", Integer),
+    Column("best_epoch", _BIG),
     Column("seconds", Text, nullable=False, default="{}"),
     Column("detail", Text, nullable=False, default="{}"),
     Column("provenance", Text, nullable=False, default="{}"),
@@ -74,7 +79,7 @@ runs = Table(
     Column("attempt", Integer, nullable=False, default=1),
     Column("contaminated", Boolean, nullable=False, default=False),
     Column("sweep_id", String(16), index=True),
-    Column("point", Integer),
+    Column("point", _BIG),
     Column("replicate", Integer),
     Column("alone", Boolean, nullable=False, default=False),
     Column("failures", Integer, nullable=False, default=0),
@@ -100,11 +105,21 @@ sweeps = Table(
     Column("plan", Text, nullable=False, default="{}"),
     Column("state", String(16), nullable=False),
     Column("reason", Text, nullable=False, default=""),
-    Column("position", Integer, nullable=False, default=0),
-    Column("points", Integer),
+    Column("position", _BIG, nullable=False, default=0),
+    Column("points", _BIG),
     Column("contaminated", Boolean, nullable=False, default=False),
     Column("created", String(32), nullable=False),
     Column("finished", String(32)),
+)
+
+points = Table(
+    "points",
+    metadata,
+    Column("id", _BIG, primary_key=True, autoincrement=True),
+    Column("sweep_id", String(16), ForeignKey("sweeps.id", ondelete="CASCADE"), nullable=False),
+    # The columns of the run that it will be, as JSON.
+    Column("run", Text, nullable=False),
+    Index("points_of_sweep", "sweep_id", "id"),
 )
 
 agents = Table(
@@ -124,11 +139,11 @@ agents = Table(
 records = Table(
     "records",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", _BIG, primary_key=True, autoincrement=True),
     Column("run_id", String(16), ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
-    Column("first", Integer, nullable=False),
-    Column("last", Integer, nullable=False),
-    Column("count", Integer, nullable=False),
+    Column("first", _BIG, nullable=False),
+    Column("last", _BIG, nullable=False),
+    Column("count", _BIG, nullable=False),
     Column("columns", Text, nullable=False),
     Column("data", LargeBinary, nullable=False),
     Index("records_of_run", "run_id", "first"),
@@ -139,7 +154,7 @@ records = Table(
 notices = Table(
     "notices",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", _BIG, primary_key=True, autoincrement=True),
     Column("run_id", String(16), ForeignKey("runs.id", ondelete="CASCADE"), index=True),
     Column("at", String(32), nullable=False),
     Column("text", Text, nullable=False),
@@ -148,13 +163,13 @@ notices = Table(
 tables = Table(
     "tables",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", _BIG, primary_key=True, autoincrement=True),
     Column("run_id", String(16), ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
     Column("name", Text, nullable=False),
     # None for a table of the run as a whole.
-    Column("step", Integer),
+    Column("step", _BIG),
     Column("kind", Text, nullable=False),
-    Column("rows", Integer, nullable=False),
+    Column("rows", _BIG, nullable=False),
     # Their names, as JSON, in the order of ``place``.
     Column("columns", Text, nullable=False),
     Column("detail", Text, nullable=False, default="{}"),
@@ -165,7 +180,7 @@ tables = Table(
 table_columns = Table(
     "table_columns",
     metadata,
-    Column("table_id", Integer, ForeignKey("tables.id", ondelete="CASCADE"), primary_key=True),
+    Column("table_id", _BIG, ForeignKey("tables.id", ondelete="CASCADE"), primary_key=True),
     Column("place", Integer, primary_key=True),
     Column("kind", String(8), nullable=False),
     # Packed by ``core/packed_table``.
@@ -175,19 +190,32 @@ table_columns = Table(
 files = Table(
     "files",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", _BIG, primary_key=True, autoincrement=True),
     Column("run_id", String(16), ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
     Column("name", Text, nullable=False),
-    Column("step", Integer),
+    Column("step", _BIG),
     Column("kind", Text, nullable=False),
     Column("media", Text, nullable=False),
     # The bytes lie beside the store, under their SHA-256.
     Column("digest", String(64), nullable=False),
-    Column("bytes", Integer, nullable=False),
+    Column("bytes", _BIG, nullable=False),
     Column("detail", Text, nullable=False, default="{}"),
     Index("files_of_run", "run_id", "name"),
     sqlite_autoincrement=True,
 )
+
+for _table in metadata.tables.values():
+    for _column in _table.c:
+        if isinstance(_column.type, String):  # and Text
+            # Order by code points, as SQLite and Python do, whatever the database's language.
+            _as = type(_column.type)(_column.type.length, collation="C")
+            _column.type = _column.type.with_variant(_as, "postgresql")
+
+_WRITTEN = """
+ALTER TABLE {table} ADD COLUMN written xid8 NOT NULL DEFAULT pg_current_xact_id();
+CREATE INDEX {table}_written ON {table} (written)
+"""
+"""In PostgreSQL: the transaction that inserted a row, since ids are not in the order of commits."""
 
 Migration = Callable[[Connection], None]
 
@@ -254,7 +282,17 @@ def _add_tables(connection: Connection) -> None:
     metadata.create_all(connection, [tables, table_columns, files])
 
 
-MIGRATIONS: Mapping[int, Migration] = {1: _add_sweeps, 2: _add_specs, 3: _add_tables}
+def _add_points(connection: Connection) -> None:
+    """Migrate version 4 to 5: points that a search has created ahead."""
+    metadata.create_all(connection, [points])
+
+
+MIGRATIONS: Mapping[int, Migration] = {
+    1: _add_sweeps,
+    2: _add_specs,
+    3: _add_tables,
+    4: _add_points,
+}
 """The step from each version to the next."""
 
 
@@ -274,6 +312,10 @@ def prepare(
     found = read_version(connection, where)
     if found is None:
         metadata.create_all(connection)
+        if connection.dialect.name == "postgresql":
+            for table in (runs, records):
+                for statement in _WRITTEN.format(table=table.name).split(";"):
+                    connection.exec_driver_sql(statement)
         connection.execute(meta.insert(), [{"key": "schema_version", "value": str(version)}])
         return
     check_version(found, where, version)

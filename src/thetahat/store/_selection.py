@@ -1,8 +1,8 @@
 """Choose runs by conditions and by their order, without decoding the runs that are not chosen.
 
-SQLite reads the columns that are asked for out of the stored JSON; comparisons and the order are
-those of ``_filters``. What SQL cannot tell exactly, such as a dotted name that may be one key or a
-path, is left to the caller, who then decodes all runs.
+The database reads the columns that are asked for out of the stored JSON; comparisons and the order
+are those of ``_filters``. What SQL cannot tell exactly, such as a dotted name that may be one key
+or a path, is left to the caller, who then decodes all runs.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from sqlalchemy import Connection, case, func, literal, select
 
 from thetahat.store._blocks import AXES
 from thetahat.store._filters import OWN, SECTIONS, Condition, places
-from thetahat.store._rows import among, parse_all, total_of
+from thetahat.store._rows import parse_all, total_of
 from thetahat.store._schema import runs
+from thetahat.store._sql import among, is_sqlite, json_list, json_number, json_present
 
 PLAIN = re.compile(r"[^\"\\.\[\]\x00-\x1f]+")
 _SPARE = 64
@@ -43,7 +44,7 @@ def best_ids(
     """
     name = sort.removeprefix("-")
     value = _value(name)
-    if value is None:
+    if value is None or (name not in OWN and not is_sqlite(connection)):
         return None
     descending = sort.startswith("-")
     order = [value.is_(None), value.desc() if descending else value, runs.c.number]
@@ -112,13 +113,12 @@ def reader_of(name: str) -> Reader | None:
     return json_reader(_places(name))
 
 
-def json_reader(found: Sequence[tuple[Any, str]] | None) -> Reader | None:
+def json_reader(found: Sequence[tuple[Any, Sequence[str]]] | None) -> Reader | None:
     if found is None:
         return None
-    # Of two paths SQLite makes a list, whose numbers have all of their digits.
     lists = [
-        (_inside(section, path).is_not(None), _inside(section, path, path))
-        for section, path in found
+        (json_present(section, *keys).is_not(None), json_list(section, *keys))
+        for section, keys in found
     ]
     column = case(*lists, else_=literal("[null]"))
     return Reader([column], lambda texts: [value[0] for value in parse_all(texts)])
@@ -131,24 +131,20 @@ def _value(name: str) -> Any:
     found = _places(name)
     if found is None:
         return None
-    return func.coalesce(*(_inside(section, path) for section, path in found), None)
+    return func.coalesce(*(json_number(section, *keys) for section, keys in found), None)
 
 
-def _places(name: str) -> list[tuple[Any, str]] | None:
-    """Return the JSON texts in which a column is looked up, and its path in them."""
+def _places(name: str) -> list[tuple[Any, Sequence[str]]] | None:
+    """Return the JSON texts in which a column is looked up, and its keys in them."""
     section, dot, key = name.partition(".")
     named = dot and section in (*SECTIONS, "seconds")
     key = key if named else name
     if not PLAIN.fullmatch(key) or key in AXES:
         return None
-    return [(text_of(one), f'$."{key}"') for one in ((section,) if named else SECTIONS)]
+    return [(text_of(one), [key]) for one in ((section,) if named else SECTIONS)]
 
 
 def text_of(section: str) -> Any:
     text = runs.c[section]
     # The metrics of a running run are its last record.
     return case((text.in_(["", "{}"]), runs.c.last), else_=text) if section == "metrics" else text
-
-
-def _inside(section: Any, *paths: str) -> Any:
-    return func.json_extract(func.nullif(section, ""), *paths)

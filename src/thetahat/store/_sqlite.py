@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -14,7 +15,13 @@ from sqlalchemy.pool import QueuePool
 
 from thetahat.core.errors import StoreError
 from thetahat.core.places import FOLDER
-from thetahat.store._schema import views_of_older
+from thetahat.store._schema import (
+    VERSION,
+    check_version,
+    prepare,
+    read_version,
+    views_of_older,
+)
 from thetahat.store._sqlite_errors import (
     ELSEWHERE,
     OpenMode as OpenMode,
@@ -67,7 +74,7 @@ def connect(path: Path, mode: OpenMode) -> Engine:
     def begin(connection: Connection) -> None:
         # With the write lock from the start SQLite waits for other writers; a reader that begins
         # to write fails at once if another process has written meanwhile.
-        writes = connection.get_execution_options().get("writes", False)
+        writes = connection.get_execution_options().get("writes")
         connection.connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
@@ -114,15 +121,83 @@ def use_wal(engine: Engine, mode: OpenMode) -> None:
         raw.close()
 
 
-@contextlib.contextmanager
-def explained(path: Path, mode: OpenMode) -> Iterator[None]:
-    """Raise errors of SQLite as StoreErrors with a fix."""
-    try:
-        yield
-    except DBAPIError as error:
-        origin = error.orig
-        if not isinstance(origin, sqlite3.Error):
-            raise
-        raise StoreError(explain(origin, path, mode)) from error
-    except sqlite3.Error as error:
-        raise StoreError(explain(error, path, mode)) from error
+class SqliteDatabase:
+    """The file of a store.
+
+    Args:    path: of the file.   mode: how it is opened.
+    """
+
+    def __init__(self, path: Path, mode: OpenMode) -> None:
+        self.place, self.mode = path, mode
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the file."""
+        return self.place.parent
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written."""
+        return self.mode.read_only
+
+    def connect(self) -> Engine:
+        """Return an engine for the file."""
+        return connect(self.place, self.mode)
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Raise errors of SQLite as StoreErrors with a fix."""
+        try:
+            yield
+        except DBAPIError as error:
+            origin = error.orig
+            if not isinstance(origin, sqlite3.Error):
+                raise
+            raise StoreError(explain(origin, self.place, self.mode)) from error
+        except sqlite3.Error as error:
+            raise StoreError(explain(error, self.place, self.mode)) from error
+
+    def make_ready(self, engine: Engine) -> None:
+        """Make or migrate the tables.
+
+        Raises:  StoreError: a store of a newer version, or another program's database.
+        """
+        where = str(self.place)
+        with engine.begin() as connection:
+            found = read_version(connection, where)
+        if self.read_only:
+            check_version(found or 0, where)
+            return
+        if found is not None:
+            check_version(found, where)
+        use_wal(engine, self.mode)
+        if found == VERSION:
+            return  # a reader must not wait for a writer
+        with engine.connect().execution_options(writes="alone") as connection, connection.begin():
+            prepare(connection, where)
+
+    @contextlib.contextmanager
+    def at_once(self, connection: Connection) -> Iterator[None]:
+        """Begin a transaction that writes, or raise an error of SQLite without waiting."""
+        patience = f"PRAGMA busy_timeout={int(1000 * self.mode.timeout_s)}"
+        cursor = connection.connection.cursor()
+        cursor.execute("PRAGMA busy_timeout=0")
+        try:
+            with connection.execution_options(writes="alone").begin():
+                yield
+        finally:
+            cursor.execute(patience)
+
+    def health(self, connection: Connection) -> dict[str, Any]:
+        """Return version, SQLite's integrity check, journal and counts."""
+
+        def pragma(name: str) -> Any:
+            return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+        return {
+            "version": read_version(connection, str(self.place)),
+            "integrity": pragma("integrity_check"),
+            "journal": pragma("journal_mode"),
+            "runs": connection.exec_driver_sql("SELECT count(*) FROM runs").scalar(),
+            "bytes": pragma("page_count") * pragma("page_size"),
+        }

@@ -45,9 +45,21 @@ def explain(error: sqlite3.Error, path: Path, mode: OpenMode) -> str:
     return f"the store {path} failed: {error}"
 
 
+def found_no_answer(refused: StoreError) -> bool:
+    """Whether an error means that a server does not answer now, or that a lock was held."""
+    origin = getattr(refused.__cause__, "orig", refused.__cause__)
+    if isinstance(origin, (sqlite3.Error, OSError)) or origin is None:
+        return False
+    from thetahat.store._postgres_errors import may_pass
+
+    return may_pass(origin)
+
+
 def found_no_room(refused: StoreError) -> bool:
     """Whether an error means that the disk is full."""
     origin = getattr(refused.__cause__, "orig", refused.__cause__)
+    if getattr(origin, "sqlstate", None) is not None:
+        return getattr(origin, "sqlstate", None) == "53100"
     if isinstance(origin, OSError):  # of a folder or a file beside the store
         return origin.errno in (errno.ENOSPC, errno.EDQUOT)
     return code_of(origin) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)

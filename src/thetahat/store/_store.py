@@ -1,10 +1,10 @@
-"""A store: runs, their records and their provenance in one SQLite file, without a server."""
+"""A store: runs, their records and their provenance in a SQLite file, or in PostgreSQL."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,23 +14,17 @@ from sqlalchemy import Connection, Engine, select, update
 from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card, grid
 from thetahat.core.errors import StoreError
-from thetahat.core.places import locate, model_path
+from thetahat.core.places import Place, Server, locate, model_path
 from thetahat.core.run import Status
 from thetahat.store import _owner_lock, _reserved_space, _sqlite as sqlite
 from thetahat.store._blocks import Block, join, pack, read_block
+from thetahat.store._database import Database
 from thetahat.store._filters import Condition, check_columns, ordered
 from thetahat.store._owner_lock import REASON, gone
-from thetahat.store._rows import LISTED, NewRun, RunRow, among, read_row, read_rows, resolve
-from thetahat.store._schema import (
-    VERSION,
-    check_version,
-    notices,
-    prepare,
-    read_version,
-    records,
-    runs,
-)
+from thetahat.store._rows import LISTED, NewRun, RunRow, read_row, read_rows, resolve
+from thetahat.store._schema import notices, records, runs
 from thetahat.store._selection import best_ids, chosen_ids, equals
+from thetahat.store._sql import among
 from thetahat.store._writer import Writer
 
 if TYPE_CHECKING:
@@ -45,18 +39,32 @@ _INHERITED: list[Engine] = []
 
 @arguments_named
 def open_store(
-    url: str | os.PathLike[str] | None = None, *, create: bool = True, timeout_s: float = 30.0
+    url: str | os.PathLike[str] | Server | None = None,
+    *,
+    create: bool = True,
+    timeout_s: float = 30.0,
 ) -> Store:
     """Open the store at ``url``, else at THETAHAT_STORE, else in ``.thetahat/`` here.
 
     Args:
-        url: a folder, a file such as ``runs.db``, or ``sqlite:///runs.db``.
+        url: a folder, a file such as ``runs.db``, ``sqlite:///runs.db``, or
+            ``postgresql://USER@HOST/DATABASE``, with ``?folder=PATH`` for its files.
         create: make the store if there is none; if False, only read, which also works on a store
             that cannot be written.
         timeout_s: limit of seconds to wait for another process's write.
     Raises:  StoreError: it cannot be opened, is damaged, or is of a newer version.
+             MissingExtra: PostgreSQL without its driver.
     """
-    path = locate(url)
+    place = locate(url)
+    if isinstance(place, Server):
+        from thetahat.store._postgres import PostgresDatabase
+
+        server = PostgresDatabase(place, timeout_s)
+        return _opened(server, lambda engine: server.make_ready(engine, create=create))
+    return _open_file(place, create, timeout_s)
+
+
+def _open_file(path: Path, create: bool, timeout_s: float) -> Store:
     exists = path.is_file()
     if not create and not exists:
         raise StoreError(
@@ -67,74 +75,68 @@ def open_store(
     frozen = not create and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
     mode = sqlite.OpenMode(timeout_s=timeout_s, read_only=frozen)
     try:
-        return _opened(path, mode)
+        return _open_sqlite(path, mode)
     except StoreError as refused:
         if create or frozen or not sqlite.found_no_room(refused):
             raise
         # A full disk has no space for the log that writing needs.
         try:
-            return _opened(path, replace(mode, read_only=True))
+            return _open_sqlite(path, replace(mode, read_only=True))
         except StoreError:
             raise refused from refused.__cause__
 
 
-def _opened(path: Path, mode: sqlite.OpenMode) -> Store:
-    engine = sqlite.connect(path, mode)
+def _open_sqlite(path: Path, mode: sqlite.OpenMode) -> Store:
+    file = sqlite.SqliteDatabase(path, mode)
+    return _opened(file, file.make_ready)
+
+
+def _opened(database: Database, make_ready: Callable[[Engine], None]) -> Store:
+    engine = database.connect()
     try:
-        with sqlite.explained(path, mode):
-            _check(engine, path, mode)
+        with database.explained():
+            make_ready(engine)
     except StoreError:
         engine.dispose()
         raise
-    return Store(engine, path, mode)
-
-
-def _check(engine: Engine, path: Path, mode: sqlite.OpenMode) -> None:
-    if mode.read_only:
-        with engine.begin() as connection:
-            check_version(read_version(connection, str(path)) or 0, str(path))
-        return
-    with engine.begin() as connection:
-        found = read_version(connection, str(path))
-    if found is not None:
-        check_version(found, str(path))
-    sqlite.use_wal(engine, mode)
-    if found == VERSION:
-        return  # a reader must not wait for a writer
-    with _writing(engine) as connection:
-        prepare(connection, str(path))
-
-
-@contextlib.contextmanager
-def _writing(engine: Engine) -> Iterator[Connection]:
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
-        yield connection
+    return Store(engine, database)
 
 
 class Store:
-    """An open store. Several processes and threads may write to one file at once.
+    """An open store. Several processes and threads may write to it at once.
 
     Each call is one short transaction; ``batch()`` makes several writes one.
     """
 
-    def __init__(self, engine: Engine, path: Path, mode: sqlite.OpenMode) -> None:
+    def __init__(self, engine: Engine, database: Database) -> None:
         self._engine = engine
-        self._mode = mode
+        self._database = database
         self._pid = os.getpid()
-        self.path = path
+
+    @property
+    def path(self) -> Place:
+        """The store's file, or the address of its database."""
+        return self._database.place
 
     @property
     def folder(self) -> Path:
-        """The folder of the store's file and of checkpoints."""
-        return self.path.parent
+        """The folder of checkpoints, logs, models and files; that of the file, if there is one."""
+        return self._database.folder
 
     @contextlib.contextmanager
-    def batch(self) -> Iterator[Writer]:
+    def batch(self, *, beside: bool = False) -> Iterator[Writer]:
         """Begin one transaction for several writes.
 
-        Raises:  StoreError: disk full, locked, read-only, damaged.
+        Args:    beside: whether PostgreSQL may let others of this kind write at the same time. Lock
+                 the rows that are compared, number nothing, and choose no names.
+        Raises:  StoreError: disk full, locked, read-only, damaged, or out of reach.
         """
-        with sqlite.explained(self.path, self._mode), _writing(self._live()) as connection:
+        how = "beside" if beside else "alone"
+        with (
+            self._database.explained(),
+            self._live().connect().execution_options(writes=how) as connection,
+            connection.begin(),
+        ):
             yield Writer(connection, self.folder)
 
     def create_run(self, config: Mapping[str, Any] | None = None, **fields: Any) -> RunRow:
@@ -145,12 +147,12 @@ class Store:
 
     def log_block(self, run_id: str, columns: Mapping[str, Sequence[float]]) -> None:
         """Append records: columns of equal length, one of them ``epoch`` or ``step``."""
-        with self.batch() as writer:
+        with self.batch(beside=True) as writer:
             writer.log_blocks([(run_id, pack(columns))])
 
     def finish_run(self, run_id: str, *, status: Status | str, **ending: Any) -> None:
         """Store how a run ended (see Writer.finish_run)."""
-        with self.batch() as writer:
+        with self.batch(beside=True) as writer:
             writer.finish_run(run_id, status=Status(status), **ending)
 
     def runs(
@@ -259,7 +261,7 @@ class Store:
         If another process is writing, or nothing can be written, a later call does it.
         """
         found = gone(self.folder)
-        if not found or self._mode.read_only:
+        if not found or self._database.read_only:
             return 0
         try:
             with self._writing_at_once() as connection:
@@ -275,19 +277,9 @@ class Store:
         return done.rowcount
 
     def health(self) -> dict[str, Any]:
-        """Return version, SQLite's integrity check, journal and counts, for ``thetahat doctor``."""
-        with sqlite.explained(self.path, self._mode), self._live().begin() as connection:
-
-            def pragma(name: str) -> Any:
-                return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-
-            return {
-                "version": read_version(connection, str(self.path)),
-                "integrity": pragma("integrity_check"),
-                "journal": pragma("journal_mode"),
-                "runs": connection.exec_driver_sql("SELECT count(*) FROM runs").scalar(),
-                "bytes": pragma("page_count") * pragma("page_size"),
-            }
+        """Return version, integrity, journal and counts, for ``thetahat doctor``."""
+        with self.reading() as connection:
+            return self._database.health(connection)
 
     def close(self) -> None:
         """Close the file; a later call opens it again."""
@@ -316,10 +308,10 @@ class Store:
         return f"Store({str(self.path)!r})"
 
     def _live(self) -> Engine:
-        # SQLite's connections must not cross a fork.
+        # Connections must not cross a fork.
         if os.getpid() != self._pid:
             _INHERITED.append(self._engine)
-            self._engine = sqlite.connect(self.path, self._mode)
+            self._engine = self._database.connect()
             self._pid = os.getpid()
         return self._engine
 
@@ -329,7 +321,7 @@ class Store:
 
         Raises:  StoreError: the store cannot be read.
         """
-        with sqlite.explained(self.path, self._mode), self._live().begin() as connection:
+        with self._database.explained(), self._live().begin() as connection:
             yield connection
 
     def read(self, query: Any) -> Sequence[Any]:
@@ -351,15 +343,12 @@ class Store:
 
         Raises:  StoreError: another process is writing.
         """
-        with sqlite.explained(self.path, self._mode), self._live().connect() as connection:
-            patience = f"PRAGMA busy_timeout={int(1000 * self._mode.timeout_s)}"
-            cursor = connection.connection.cursor()
-            cursor.execute("PRAGMA busy_timeout=0")
-            try:
-                with connection.execution_options(writes=True).begin():
-                    yield connection
-            finally:
-                cursor.execute(patience)
+        with (
+            self._database.explained(),
+            self._live().connect() as connection,
+            self._database.at_once(connection),
+        ):
+            yield connection
 
     def _resolve(self, name: str) -> str:
         rows = self.read(select(runs.c.id, runs.c.name).order_by(runs.c.number.desc()))

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, literal_column, select, update
 
 from thetahat.core.acceptance import ACCEPTED, FOUND, solutions_found
 from thetahat.core.json import from_json, to_json
 from thetahat.core.run import Status
 from thetahat.core.sweep_file import file_json, read_file_json, read_plain
-from thetahat.store._dead_agents import dead_among, status_of
+from thetahat.store._dead_agents import STANDING, dead_among, status_of
 from thetahat.store._rows import new_id, resolve, text, utc_now
 from thetahat.store._run_names import run_name
-from thetahat.store._schema import agents, runs, sweeps
+from thetahat.store._schema import agents, points as ahead, runs, sweeps
 from thetahat.store._store import Store
 
 RUNNING, PAUSED, CANCELLED, FINISHED = "running", "paused", "cancelled", "finished"
@@ -164,7 +164,10 @@ def change_plan(
     """
     with store.batch() as writer:
         values = {"text": text_, "plan": to_json(plan), "points": points}
-        values |= {"position": 0} if again else {}
+        if again:
+            values["position"] = 0
+            # Points of the old file that no agent has begun.
+            writer.connection.execute(delete(ahead).where(ahead.c.sweep_id == sweep_id))
         values["spec"] = _spec_json(text_, spec)
         values |= {"state": RUNNING, "reason": "", "finished": None}
         if contaminated is not None:
@@ -186,7 +189,7 @@ def count_runs(store: Store, sweep_id: str) -> dict[str, int]:
     """Count the runs of a sweep by status."""
     with store.reading() as connection:
         status = status_of(dead_among(connection, store.folder))
-        query = select(status, func.count()).where(runs.c.sweep_id == sweep_id).group_by(status)
+        query = select(status, func.count()).where(runs.c.sweep_id == sweep_id).group_by(STANDING)
         return {row[0]: row[1] for row in connection.execute(query)}
 
 
@@ -229,7 +232,7 @@ class Together:
 
 def running_now(store: Store, sweep_id: str) -> list[Together]:
     """Return what runs now, by agent and cohort, in the order of the runs' numbers."""
-    part = func.sum(runs.c.epochs * 1.0 / runs.c.max_epochs)
+    part = func.sum(runs.c.epochs * literal_column("1e0") / func.nullif(runs.c.max_epochs, 0))
     columns = (runs.c.agent, runs.c.cohort, func.count(), func.min(runs.c.epochs))
     query = (
         select(*columns, func.max(runs.c.epochs), func.max(runs.c.max_epochs), part)
@@ -238,9 +241,12 @@ def running_now(store: Store, sweep_id: str) -> list[Together]:
     )
     with store.reading() as connection:
         status = status_of(dead_among(connection, store.folder))
-        mine = (runs.c.sweep_id == sweep_id) & (status == "running")
+        mine = (runs.c.sweep_id == sweep_id) & (status.element == "running")
         rows = connection.execute(query.where(mine)).all()
-    return [Together(a, c, n, (low, high), most, s or 0.0) for a, c, n, low, high, most, s in rows]
+    return [
+        Together(a, c, n, (low, high), most, float(s or 0.0))
+        for a, c, n, low, high, most, s in rows
+    ]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
@@ -16,8 +16,8 @@ from thetahat.core.errors import ConfigError, StoreError, did_you_mean
 from thetahat.core.json import from_json
 from thetahat.core.packed_table import WIDTHS
 from thetahat.store._logged_things import stored_file
-from thetahat.store._rows import among
 from thetahat.store._schema import files, runs, table_columns, tables
+from thetahat.store._sql import among, plain_cursor
 from thetahat.store._store import Store
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def tables_of_sweep(store: Store, sweep_id: str) -> list[SweepTable]:
             if one is not None:
                 names = tuple(dict.fromkeys((*one.columns, *names)))
                 n, rows = n + one.runs, rows + one.rows
-            found[name] = SweepTable(name, n, rows, names, kind)
+            found[name] = SweepTable(name, n, int(rows), names, kind)
     return [found[name] for name in sorted(found)]
 
 
@@ -186,11 +186,13 @@ def stack_tables(
     mine = (runs.c.sweep_id == sweep_id) & (tables.c.name == name)
     if ids is not None:
         mine &= among(runs.c.id, ids)
-    query = select(tables, runs.c.number).join(runs, runs.c.id == tables.c.run_id).where(mine)
+    query = select(tables.c.id, tables.c.run_id, tables.c.rows, tables.c.columns)
+    query = query.join(runs, runs.c.id == tables.c.run_id).where(mine)
     query = query.order_by(runs.c.number, tables.c.id)
     with store.reading() as connection:
-        latest = {row["run_id"]: row for row in connection.execute(query).mappings()}
-        rows = [_table_row(row) for row in latest.values()]
+        latest = {row[1]: row for row in connection.execute(query)}
+        names = {text: tuple(from_json(text)) for text in {row[3] for row in latest.values()}}
+        rows = [_Stacked(i, run, n, names[text]) for i, run, n, text in latest.values()]
         if not rows:
             known = tables_of_sweep(store, sweep_id)
             raise ConfigError(_unknown(f"no run has a table {name!r}", name, known))
@@ -257,12 +259,21 @@ def files_of_sweep(store: Store, sweep_id: str) -> dict[str, int]:
     return {row["name"]: row["runs"] for row in store.read(query.group_by(files.c.name))}
 
 
+class _Stacked(NamedTuple):
+    """What is read of each table before its columns."""
+
+    id: int
+    run_id: str
+    rows: int
+    columns: tuple[str, ...]
+
+
 _CHUNK = 500
 """Tables whose columns one query reads."""
 
 
 def _packed(
-    connection: Connection, rows: Sequence[StoredTable], wanted: Sequence[str]
+    connection: Connection, rows: Sequence[_Stacked], wanted: Sequence[str]
 ) -> dict[str, list[tuple[str, bytes] | None]]:
     """Read packed columns of tables: of each column a list, with None where a table lacks it."""
     found: dict[str, list[tuple[str, bytes] | None]] = {
@@ -270,15 +281,15 @@ def _packed(
     }
     at = {row.id: k for k, row in enumerate(rows)}
     places = sorted({row.columns.index(c) for row in rows for c in wanted if c in row.columns})
-    cursor: Any = connection.connection.cursor()
+    cursor = plain_cursor(connection)()
     ids = list(at)
     for start in range(0, len(ids), _CHUNK):
         some = ids[start : start + _CHUNK]
-        marks, chosen = (",".join("?" * len(each)) for each in (some, places))
+        among_, chosen = (",".join(map(str, each)) for each in (some, places))
         cursor.execute(
             "SELECT table_id, place, kind, data FROM table_columns"
-            f" WHERE table_id IN ({marks}) AND place IN ({chosen})",
-            [*some, *places],
+            f" WHERE table_id IN ({among_}) AND place IN ({chosen})",
+            {},
         )
         for number, place, kind, data in cursor:
             k = at[number]

@@ -202,7 +202,8 @@ class StoreTracker:
         if self._starting:
             self._reserve.take(len(self._starting) + len(self._members))
             self.store.settle_gone()
-        with self.store.batch() as writer:
+        # Runs that begin get numbers and names.
+        with self.store.batch(beside=not self._starting) as writer:
             members = self._begun(writer)
             self._write(writer, members)
             for end in self._ends.values():

@@ -19,16 +19,22 @@ from thetahat.store._run_writer import (
     RunWriter,
     block_row,
 )
-from thetahat.store._schema import notices, records, runs
+from thetahat.store._schema import notices, records, run_numbers, runs
+from thetahat.store._sql import is_sqlite, plain_cursor
 
 _EARLIER = "json_extract(provenance, '$.earlier')"
+_KEPT = f"json_set(:provenance, '$.earlier', json({_EARLIER}))"
+_KEPT_BY_POSTGRES = (
+    "CAST(CAST(CAST(:provenance AS text) AS jsonb) || jsonb_build_object('earlier',"
+    " CAST(provenance AS jsonb) -> 'earlier') AS text)"
+)
 _BEGIN = (
     "UPDATE runs SET config = coalesce(:config, config), max_epochs = :max_epochs,"
     " n_params = :n_params, checkpoint = :checkpoint, cohort = :cohort, member = :member,"
     " heartbeat = :now,"
     # A run that is tried again keeps the provenance of its earlier attempts.
-    f" provenance = CASE WHEN {_EARLIER} IS NULL THEN :provenance"
-    f" ELSE json_set(:provenance, '$.earlier', json({_EARLIER})) END WHERE id = :run"
+    f" provenance = CASE WHEN {_EARLIER} IS NULL THEN CAST(:provenance AS text)"
+    " ELSE {kept} END WHERE id = :run"
 )
 
 
@@ -36,8 +42,16 @@ class Writer(RunWriter):
     """The writes of one transaction, which is atomic."""
 
     def __init__(self, connection: Connection, folder: Path) -> None:
-        super().__init__(connection.connection.cursor, folder)
+        super().__init__(plain_cursor(connection), folder)
         self.connection = connection
+        self._for_update = "" if is_sqlite(connection) else " FOR UPDATE"
+        kept = _KEPT if is_sqlite(connection) else _KEPT_BY_POSTGRES
+        self._begin = _BEGIN.format(kept=kept)
+
+    def _next_number(self) -> int:
+        if is_sqlite(self.connection):
+            return super()._next_number()
+        return self.connection.execute(select(run_numbers.next_value())).scalar_one()
 
     def end_run(self, run_id: str, event: Ended) -> None:
         """Write how a run ended, and the notices in its detail."""
@@ -68,7 +82,7 @@ class Writer(RunWriter):
             "cohort": event.cohort,
             "member": None if event.cohort is None else event.member,
         }
-        self._fast(_BEGIN, row)
+        self._fast(self._begin, row)
 
     def find_run(self, checkpoint: str, member: int) -> tuple[str, str] | None:
         """Return id and name of the latest run with this checkpoint and place in its cohort."""

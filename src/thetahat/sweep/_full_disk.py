@@ -1,7 +1,8 @@
-"""An agent on a full disk: it keeps what it could not write, and tries again for a while.
+"""An agent whose store cannot be written: it keeps what waits, and tries again for a while.
 
-Its workers train on; those that begin a job wait for room for its first checkpoint. As soon as
-there is room, their events are written in their order.
+The disk is full, or the server of the store does not answer. Workers train on; on a full disk those
+that begin a job wait for room for its first checkpoint. As soon as the store can be written, their
+events are written in their order.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ ROOM_S = 600.0
 
 
 class FullDisk:
-    """Whether the disk of the store is full.
+    """Whether the disk of the store is full, or its server does not answer.
 
-    Args:    say: called once with a line when it is full, and once when there is room again.
+    Args:    say: called once with a line when it is so, and once when it is over.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._since: float | None = None
         self._again = 0.0
+        self._over = ""
 
     @property
     def waits(self) -> bool:
@@ -36,11 +38,16 @@ class FullDisk:
     def refused(self, error: StoreError) -> None:
         """Take in that something could not be written.
 
-        Raises:  StoreError: this one, if the disk is not full, or has been for too long.
+        Raises:  StoreError: this one, if it is another, or has lasted for too long.
         """
-        from thetahat.store import found_no_room  # workers load this module, and no database
+        # Workers load this module, and no database.
+        from thetahat.store import found_no_answer, found_no_room
 
-        if not found_no_room(error):
+        if found_no_room(error):
+            self._over = "there is room on the disk again"
+        elif found_no_answer(error):
+            self._over = "the server of the store answers again"
+        else:
             raise error
         now = time.monotonic()
         if self._since is None:
@@ -50,8 +57,10 @@ class FullDisk:
             raise error
         self._again = now + AGAIN_S
 
-    def found(self) -> None:
-        """Take in that something has been written."""
-        if self._since is not None:
-            self._since = None
-            self._say("there is room on the disk again: all that had waited is written")
+    def found(self) -> bool:
+        """Take in that something has been written; return whether this ends a time of refusals."""
+        if self._since is None:
+            return False
+        self._since = None
+        self._say(f"{self._over}: all that had waited is written")
+        return True

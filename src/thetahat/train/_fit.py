@@ -175,7 +175,8 @@ def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> Res
         if waiting and any(results[i].status is Status.INTERRUPTED for i in members):
             raise Interrupted(
                 f"interrupted: {len(waiting)} of {len(configs)} fits had not begun; what was done"
-                " is in the exception's results, and in the store if it was tracked",
+                " is in the exception's results, and in the store if it was tracked; in a notebook:"
+                " import sys; sys.last_value.results",
                 Results(results[i] for i in sorted(results)),
             )
     return Results(results[i] for i in range(len(configs)))

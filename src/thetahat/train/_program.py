@@ -68,9 +68,14 @@ class BoundExperiment:
         arguments = read_signature(self.experiment).arguments({**self.static, **values})
         torch = sys.modules.get("torch")
         # What it draws from PyTorch's generator is the same in every call.
-        with nullcontext() if torch is None else torch.random.fork_rng(devices=[]):
+        with nullcontext() if torch is None else torch.random.fork_rng(devices=_used(torch)):
             task = self.experiment(**arguments)
         return plain_task(task) if isinstance(task, Task) else task
+
+
+def _used(torch: Any) -> list[int]:
+    """Return the GPUs that this process has used."""
+    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
 
 
 def builder(
@@ -117,7 +122,7 @@ class Estimate(Protocol):
 
     @property
     def params(self) -> Any:
-        """The parameters at the best state."""
+        """All parameters at the best state, trained and frozen."""
         ...
 
     @property

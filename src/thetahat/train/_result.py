@@ -15,7 +15,7 @@ from thetahat.core.errors import did_you_mean
 from thetahat.train._classify import ClassScores, scores_of
 from thetahat.train._program import Estimate
 from thetahat.train._saved import FittedFunction
-from thetahat.train._tables import frame_of
+from thetahat.train._tables import accepted_of, frame_of
 
 
 class UnknownColumn(ConfigError, KeyError):
@@ -97,8 +97,7 @@ class Result(FittedFunction):
     @property
     def accepted(self) -> bool | None:
         """Whether the solution passed all checks of its Task; None where none were evaluated."""
-        table = self.tables.get(ACCEPT)
-        return None if table is None else bool(table["accepted"].all())
+        return accepted_of(self.tables)
 
     @property
     def solution(self) -> str | None:

@@ -165,7 +165,7 @@ class Results(list[AnyResult]):
             raise ConfigError(f"no member has a table {name!r}{said}")
         frames = []
         for k in there:
-            own = self[k].table(name)  # pyright: ignore[reportAttributeAccessIssue]
+            own = self[k].table(name)
             config = flat_config(_plain_config(self[k]))
             heads = {f"config.{c}" if c in own else c: v for c, v in config.items()}
             frames.append(own.assign(member=k, **heads)[["member", *heads, *own.columns]])

@@ -20,6 +20,7 @@ from thetahat.core.start import Start
 from thetahat.train._classify import ClassScores
 from thetahat.train._program import Build, GivenTask, backend, builder
 from thetahat.train._risk_unit import RiskUnit, risk_unit
+from thetahat.train._tables import accepted_of, frame_of, packed_tables, unpacked_tables
 from thetahat.train._tensor_file import explained, read_tensors, write_tensors
 from thetahat.train.jax import Predictor, pack_predictor, unpack_predictor
 
@@ -54,7 +55,11 @@ class FittedFunction(ABC):
 
     @property
     def params(self) -> Any:
-        """The model's parameters at the best state."""
+        """All parameters of the model at the best state, those that were frozen included.
+
+        Returns: a pytree of arrays. Of modules: nested dicts by path; their buffers are in
+                 ``model``. ``n_params`` counts the trained ones.
+        """
         return self._estimate.params
 
     @property
@@ -111,7 +116,8 @@ class FittedFunction(ABC):
         """Write the estimated function to one file, for ``th.load`` in any other process.
 
         The file (safetensors and JSON, no pickle) has the parameters, a table's transform and
-        columns, the config and the provenance; it has no data. It replaces a saved model only.
+        columns, the tables of ``Task(tables=)``, the config and the provenance; it has no data. It
+        replaces a saved model only.
 
         Raises:  ConfigError: a file of another kind is there, or it cannot be written.
         """
@@ -137,6 +143,20 @@ class Fitted(FittedFunction):
     n_params: int
     provenance: Mapping[str, Any]
     predictor: Predictor = field(repr=False)
+    tables: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict, repr=False)
+    """The tables that the Result had, by name and column."""
+
+    @property
+    def accepted(self) -> bool | None:
+        """Whether the solution passed all checks of its Task; None where none were evaluated."""
+        return accepted_of(self.tables)
+
+    def table(self, name: str) -> Any:
+        """A table of the Result as a pandas frame.
+
+        Raises:  ConfigError: no such table.   MissingExtra: pandas is not installed.
+        """
+        return frame_of(self.tables, name)
 
     @property
     def _estimate(self) -> Predictor:
@@ -189,6 +209,8 @@ def save_all(
     found = []
     for k, member in enumerate(members):
         held = {name: plain_value(getattr(member, name)) for name in _TEXTS + _COUNTS + _MAPPINGS}
+        tables = packed_tables(getattr(member, "tables", {}), arrays, str(k))
+        held |= {"tables": tables} if tables else {}
         predictor: Any = predictor_of(member)
         pack = getattr(predictor, "packed", None) or partial(pack_predictor, predictor)
         found.append({**held, **pack(arrays, str(k))})
@@ -250,6 +272,7 @@ def _loaded(
         status=Status(held["status"]),
         reason=str(held["reason"]),
         best_by=str(held["best_by"]),
+        tables=unpacked_tables(held.get("tables", {}), arrays),
         predictor=unpack(held, arrays, name, build, shared),
     )
 

@@ -170,10 +170,9 @@ class Session:
         # JAX sorts its keys.
         known = directions_of(self.program.task.metrics, parts)
         numbers = {name: numbers[name] for name in known if name in numbers}
-        records = np.concatenate(self.records, axis=1) if self.records else self._none()
         tables = self._tables(state)
         for k in which:
-            result = self._result(state, cut, now, numbers, records[k], k)
+            result = self._result(state, cut, now, numbers, k)
             if result.status is not Status.DIVERGED:
                 result = replace(result, tables=tables[k])
             if k not in self.reasons:  # what a sweep cut short is no solution yet
@@ -243,6 +242,15 @@ class Session:
             return {}
         return {"batch_order": order}
 
+    def _columns(self, k: int, epochs: int) -> dict[str, np.ndarray]:
+        """Copy a member's records by column: a Result must not hold those of its whole cohort."""
+        found, at = np.empty((len(self.names), epochs)), 0
+        for block in self.records:
+            rows = block[k, : epochs - at]
+            found[:, at : at + len(rows)] = rows.T
+            at += len(rows)
+        return dict(zip(self.names, found, strict=True))
+
     def _none(self) -> np.ndarray:
         return np.zeros((self.program.size, 0, len(self.names)))
 
@@ -280,13 +288,11 @@ class Session:
         cut: str,
         now: CohortStatus,
         numbers: Mapping[str, np.ndarray],
-        records: np.ndarray,
         k: int,
     ) -> Result:
         program, task = self.program, self.program.task
         epochs = int(now.epochs[k])
-        columns = {name: records[:epochs, i] for i, name in enumerate(self.names)}
-        history = History({"epoch": np.arange(1, epochs + 1), **columns})
+        history = History({"epoch": np.arange(1, epochs + 1), **self._columns(k, epochs)})
         status, reason = verdict(task, cut, now, history, k, self.reasons.get(k, ""))
         if self.found is not None:
             reason += self.found.note

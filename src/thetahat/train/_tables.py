@@ -10,6 +10,7 @@ import numpy as np
 from thetahat.core import ConfigError, MissingExtra, ShapeError, Task
 from thetahat.core.acceptance import ACCEPT
 from thetahat.core.errors import did_you_mean
+from thetahat.core.json import plain_value
 from thetahat.risk.accept import Residuals, measured
 
 TableColumns = Mapping[str, Any]
@@ -42,6 +43,11 @@ def with_verdicts(tables: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[st
         holds = (low <= value) & (value <= high) & ((value < below) | np.isinf(below))
         table["accepted"] = holds & np.isfinite(value)
     return tables
+
+
+def accepted_of(tables: Mapping[str, TableColumns]) -> bool | None:
+    """Whether the table of checks says that all hold; None where none were evaluated."""
+    return bool(tables[ACCEPT]["accepted"].all()) if ACCEPT in tables else None
 
 
 def is_fixed(column: Any) -> bool:
@@ -103,3 +109,45 @@ def _checked(name: str, found: Any) -> dict[str, Any]:
         said = ", ".join(f"{column!r} has {n:,}" for column, n in list(lengths.items())[:6])
         raise ConfigError(f"the columns of the table {name!r} must be equally long; {said}")
     return {str(column): value for column, value in found.items()}
+
+
+def packed_tables(
+    tables: Mapping[str, TableColumns], arrays: dict[str, np.ndarray], head: str
+) -> dict[str, dict[str, Any]]:
+    """Put the columns of tables that are numbers among a file's arrays; the rest is JSON.
+
+    Returns: of each table its columns: the name of an array, or a list of cells.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for i, (name, columns) in enumerate(tables.items()):
+        found[name] = {}
+        for j, (column, cells) in enumerate(columns.items()):
+            cells = np.asarray(cells)
+            if cells.dtype.kind in "fiub":
+                place = f"{head}/tables/{i}/{j}"
+                arrays[place] = cells.astype(float) if cells.dtype.itemsize > 8 else cells
+                found[name][column] = place
+            else:
+                found[name][column] = plain_value(cells.tolist())
+    return found
+
+
+def unpacked_tables(
+    held: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return the tables that ``packed_tables`` packed.
+
+    Raises:  ValueError: columns of unequal lengths.   LookupError: an array is missing.
+    """
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name, columns in held.items():
+        found[name] = {}
+        for column, cells in columns.items():
+            made = arrays[cells] if isinstance(cells, str) else np.empty(len(cells), object)
+            if not isinstance(cells, str):
+                made[:] = cells
+            found[name][column] = made
+        shapes = {array.shape for array in found[name].values()}
+        if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
+            raise ValueError(f"the columns of its table {name!r} are not equally long")
+    return found

@@ -19,7 +19,7 @@ class WithoutData:
 
     @property
     def params(self) -> Any:
-        """The parameters at the best state."""
+        """All parameters at the best state."""
         return self.predictor.params
 
     @property

@@ -27,6 +27,7 @@ from thetahat.store import (
     list_tables,
     open_store,
     read_table,
+    stored_values,
 )
 from thetahat.wandb._artifacts import KIND, PART, Artifact
 from thetahat.wandb._errors import CommError
@@ -333,20 +334,14 @@ class _Details:
     @functools.cached_property
     def logged(self) -> dict[str, Any]:
         """Texts and booleans by run."""
-        from sqlalchemy import text
-
-        query = text("SELECT id, json_extract(detail, '$.logged') FROM runs")
-        with self._store.reading() as connection:
-            return {run: json.loads(found or "{}") for run, found in connection.execute(query)}
+        found = stored_values(self._store, "detail", "logged")
+        return {run: value or {} for run, value in found.items()}
 
     @functools.cached_property
     def steps(self) -> dict[str, int | None]:
         """The last step by run."""
-        from sqlalchemy import text
-
-        query = text("SELECT id, json_extract(last, '$.step') FROM runs")
-        with self._store.reading() as connection:
-            return {run: None if k is None else int(k) for run, k in connection.execute(query)}
+        found = stored_values(self._store, "last", "step")
+        return {run: None if k is None else int(k) for run, k in found.items()}
 
     @functools.cached_property
     def tables(self) -> dict[str, list[tuple[str, str, int, str]]]:

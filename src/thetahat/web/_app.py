@@ -18,6 +18,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from thetahat.core.errors import ConfigError, InputError, StoreError
+from thetahat.core.places import Server
 from thetahat.web._assets import PAGES, STATIC, Files, edition, page
 from thetahat.web._auth import Access, Asgi, Guard
 from thetahat.web._source import Source
@@ -33,6 +34,8 @@ _MOST_IDS = 60
 _MOST_ROWS = 500
 _MOST_BODY = 4 << 20
 _WHOLE = re.compile(r"-?[0-9]{1,15}")
+_CHOSEN = {"table", "tx", "ty", "exact", "ta", "tb", "tband"}
+"""Words of an address that choose a table, its columns or its settings."""
 _KEEP_ALIVE = 30
 """Polls without a change after which a comment keeps the connection open."""
 
@@ -103,7 +106,8 @@ class _Api:
 
     def store(self, request: Request) -> Response:
         path = self.source.path
-        return _json({"path": str(path), "exists": path.is_file()})
+        there = isinstance(path, Server) or path.is_file()
+        return _json({"path": str(path), "exists": there})
 
     def home(self, request: Request) -> Response:
         from thetahat.web._views import home
@@ -114,16 +118,21 @@ class _Api:
         name = request.path_params["id"]
         answer = _html(page("sweep", name))
         # Read its runs while the browser reads the page.
-        answer.background = BackgroundTask(self._read_ahead, name)
+        tables = not _CHOSEN & {*request.query_params}
+        answer.background = BackgroundTask(self._read_ahead, name, tables=tables)
         return answer
 
-    def _read_ahead(self, name: str) -> None:
+    def _read_ahead(self, name: str, *, tables: bool) -> None:
         from thetahat.store import find_sweep
+        from thetahat.web._kept import read_tables_ahead
         from thetahat.web._views import read_ahead
 
-        # The request for the runs reports the error.
-        with contextlib.suppress(StoreError):
-            read_ahead(self.source, find_sweep(self.source.store(), name))
+        # The request for the runs, or for the tables, reports the error.
+        with contextlib.suppress(StoreError, InputError):
+            sweep = find_sweep(self.source.store(), name)
+            read_ahead(self.source, sweep)
+            if tables:
+                read_tables_ahead(self.source.store(), sweep)
 
     def sweep(self, request: Request) -> Response:
         from thetahat.store import Changed

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
-from thetahat.analysis import TableBands, table_bands, table_settings
+from thetahat.analysis import TableBands, drawn_columns, table_bands, table_settings
 from thetahat.core.errors import ConfigError
 from thetahat.core.garbage import uncollected
 from thetahat.store import (
@@ -73,6 +73,18 @@ def sweep_tables(store: Store, sweep: SweepRow) -> dict[str, Any]:
     }
 
 
+def read_tables_ahead(store: Store, sweep: SweepRow) -> None:
+    """Compute the bands that the page of a sweep shows first (``SweepTables`` of tables.js)."""
+    about = sweep_tables(store, sweep)
+    if not about["tables"]:
+        return
+    several = about["n_settings"] > 1
+    alone = several and all(one["runs"] < 2 for one in about["settings"])
+    which = [-1] if alone else [0, 1] if several else [0]
+    name = about["tables"][0]["name"]
+    table_view(store, sweep, name, x="", y="", exact="", which=which, q=(0.05, 0.95))
+
+
 def table_view(
     store: Store,
     sweep: SweepRow,
@@ -119,7 +131,7 @@ def _view(
     numbers = _numeric(store, sweep, name, about.columns)
     x = x if x in about.columns else next(iter(about.columns))
     others = [column for column in numbers if column != x]
-    y = y if y in others else (others or [""])[0]
+    y = y if y in others else drawn_columns(others, about.kind)[0]
     if not y:
         return {"x": x, "y": "", "columns": about.columns, "numbers": numbers, "shown": []}
     reference = [exact] if exact in others and exact != y else []
@@ -271,12 +283,15 @@ def run_kept(store: Store, run: RunRow) -> dict[str, Any]:
 def run_table(store: Store, run: RunRow, name: str, step: int | None) -> dict[str, Any]:
     """Return a run's table: its columns, thinned for a chart, and its first rows."""
     columns = read_table(store, run.id, name, step)
+    kind = next(one.kind for one in list_tables(store, run.id) if one.name == name)
+    numbers = [k for k, column in columns.items() if column.dtype.kind in "fib"]
     rows = max((len(column) for column in columns.values()), default=0)
     every = max(1, -(-rows // _MOST_PLACES))
     return {
         "rows": rows,
         "columns": {k: [_cell(v) for v in column[::every]] for k, column in columns.items()},
-        "numbers": [k for k, column in columns.items() if column.dtype.kind in "fib"],
+        "numbers": numbers,
+        "drawn": drawn_columns([k for k in numbers if k != next(iter(columns))], kind)[0],
         "first": {k: [_cell(v) for v in column[:_MOST_ROWS]] for k, column in columns.items()},
     }
 

@@ -18,7 +18,9 @@ from thetahat.analysis import (
     best_first,
     by_experiment,
     caution,
+    center_word,
     check_over,
+    counts_by_mean,
     curve_band,
     effects,
     ending,
@@ -29,6 +31,7 @@ from thetahat.analysis import (
     members_of,
     names_of,
     number,
+    over_folds,
     read_file,
     replicates_of,
     running_best,
@@ -119,7 +122,8 @@ def settings(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str,
     """List the settings of a sweep from the best, the leader, and the best so far."""
     runs = tried_runs(store, sweep.id)
     seeds = seeds_of(sweep, names_of(runs))
-    found = standings(runs, seeds, metric, sign, replicates=replicates_of(sweep))
+    mean = counts_by_mean(sweep)
+    found = standings(runs, seeds, metric, sign, replicates=replicates_of(sweep), by_mean=mean)
     replicated = replicates_of(sweep) > 1 or any(one.runs > 1 for one in found)
     shared = shared_orders(store, sweep.id)
     shown = found if replicated else []
@@ -131,6 +135,7 @@ def settings(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str,
         "goal": "maximize" if sign < 0 else "minimize",
         "replicated": replicated,
         "replicates": replicates_of(sweep),
+        "word": center_word(by_mean=mean),
         "seeds": seeds,
         "shared_order": any(sum(run in shared for run in one.ids) > 1 for one in found),
         "lead": _lead(found, seeds),
@@ -220,7 +225,8 @@ def _varies(values: Sequence[Any]) -> bool:
 def groups(
     store: Store, sweep: SweepRow, over: Sequence[str], metric: str, goal: str
 ) -> dict[str, Any]:
-    """List settings with medians and quantiles over the parameters ``over``, the best first.
+    """List settings with medians and quantiles over the parameters ``over``, the best first;
+    over the folds of a sweep with their means, which rank them.
 
     Raises:  ConfigError: an unknown parameter.
     """
@@ -230,9 +236,9 @@ def groups(
         check_over(standing_runs(store, sweep_id=sweep.id), over)
     shared = shared_orders(store, sweep.id)
     ids: dict[int, list[str]] = {}
-    made = []
+    made, mean = [], over_folds(sweep, over)
     for config, runs in members_of(listed, over):
-        made.append(make_group(config, runs, _BOX, metric=metric, shared=shared))
+        made.append(make_group(config, runs, _BOX, metric=metric, shared=shared, by_mean=mean))
         ids[id(made[-1])] = [run.id for run in runs]
     planned = runs_planned(sweep, names, over)
     ranked = best_first(made, metric, -1 if goal == "maximize" else 1, planned)
@@ -242,6 +248,7 @@ def groups(
         "groups": [{**group.listing(), "ids": ids[id(group)][:_MOST_IDS]} for group in best],
         "shared_order": any(group.shared_order for group in made),
         "same": all_same(made),
+        "word": center_word(by_mean=mean),
     }
 
 

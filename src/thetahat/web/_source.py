@@ -8,10 +8,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thetahat.core.files import identity_of
+from thetahat.core.places import Place, Server, place_identity
 
 if TYPE_CHECKING:
     from thetahat.store import Store
@@ -32,14 +31,14 @@ class Source:
         self._lock = threading.Lock()
         self._store: Store | None = None
         self._cache: RunCache | None = None
-        self._inode: tuple[int, int] | None = None
+        self._inode: tuple[int, int] | str | None = None
         self._pulse: tuple[float, str] = (-1.0, "")
         self.ending: Callable[[], bool] = lambda: False
         """Whether the server is about to end and must not wait for open pages."""
 
     @property
-    def path(self) -> Path:
-        """Where the store's file is, or would be."""
+    def path(self) -> Place:
+        """Where the store is, or would be."""
         from thetahat.store import locate
 
         return locate(self.url)
@@ -52,13 +51,13 @@ class Source:
         from thetahat.store import open_store
 
         with self._lock:
-            inode = identity_of(self.path)
+            inode = place_identity(self.path)
             if self._store is None or inode != self._inode:
                 # A deleted file that is still open would go on answering.
                 self._close()
                 self._store = open_store(self.url, create=False, timeout_s=5.0)
                 self._inode = inode
-                self._cache = RunCache(self._store.path)
+                self._cache = RunCache(self._store)
             return self._store
 
     def cached(self, key: str, make: Callable[[Store], str]) -> str:
@@ -78,7 +77,7 @@ class Source:
         from thetahat.store import pulse
 
         at, known = self._pulse
-        if known and time.monotonic() - at < _PULSE_S and identity_of(self.path) == self._inode:
+        if known and time.monotonic() - at < _PULSE_S and place_identity(self.path) == self._inode:
             return known
         found = json.dumps({**pulse(self.store()), "store": self._inode})
         self._pulse = (time.monotonic(), found)
@@ -100,14 +99,15 @@ class RunCache:
     """Texts by key, each made once for a state of the store; concurrent requests wait for it.
 
     ``PRAGMA data_version`` changes whenever another connection has committed, whichever process
-    it belongs to. The connection here only asks, so every writer is another.
+    it belongs to. The connection here only asks, so every writer is another. PostgreSQL has the
+    snapshot of its transactions instead.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, store: Store) -> None:
+        self._store, self._place = store, store.path
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.Lock()
-        self._texts: dict[str, tuple[int, str]] = {}
+        self._texts: dict[str, tuple[int | str, str]] = {}
         self._closed = False
 
     def get(self, key: str, make: Callable[[], str]) -> str:
@@ -126,11 +126,15 @@ class RunCache:
                 self._shrink()
             return known[1]
 
-    def _version(self) -> int | None:
-        """Return a number that changes with the store; None where it cannot be read."""
+    def _version(self) -> int | str | None:
+        """Return a number or text that changes with the store; None where it cannot be read."""
+        if isinstance(self._place, Server):
+            from thetahat.store import moment
+
+            return moment(self._store)
         try:
             if self._connection is None:
-                address = f"{self._path.absolute().as_uri()}?mode=ro"
+                address = f"{self._place.absolute().as_uri()}?mode=ro"
                 self._connection = sqlite3.connect(
                     address, uri=True, timeout=0.1, check_same_thread=False, isolation_level=None
                 )

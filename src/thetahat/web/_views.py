@@ -233,7 +233,8 @@ def _best(
         if found["lead"] is not None:
             lead = {k: v for k, v in found["lead"].items() if k != "ids"}
             replicated = found["replicated"]
-            best[sweep.id] = {**lead, "value": lead["median"], "replicated": replicated}
+            lead["value"] = lead["median"] if lead["mean"] is None else lead["mean"]
+            best[sweep.id] = {**lead, "word": found["word"], "replicated": replicated}
     for sweep_id in single:
         file = files[sweep_id]
         assert file.metric is not None

@@ -20,8 +20,9 @@ from typing import Any
 from thetahat import __version__
 from thetahat.cli._parser import add_format, add_store
 from thetahat.cli.terminal._output import Screen, emit, print_table, read_screen
-from thetahat.core.errors import StoreError
-from thetahat.format import json_text, paint
+from thetahat.core.errors import MissingExtra, StoreError
+from thetahat.core.places import Server
+from thetahat.format import json_text, paint, size
 
 CORE = (
     *("jax", "jaxlib", "optax", "flax", "numpy"),
@@ -36,6 +37,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "sweep": ("optuna", "cmaes"),
     "ui": ("starlette", "uvicorn"),
     "report": ("matplotlib",),
+    "postgres": ("psycopg",),
 }
 _LITTLE_DISK = 1 << 30
 _MARKS = {
@@ -189,8 +191,8 @@ def check_cache() -> DoctorCheck:
     if reason := _unwritable(folder):
         detail = f"{folder}: {reason}; every process compiles anew"
         return DoctorCheck("cache", "warning", detail, "set THETAHAT_CACHE to a folder of yours")
-    size = sum(f.stat().st_size for f in folder.glob("*") if f.is_file())
-    return DoctorCheck("cache", "ok", f"{folder} ({_size(size)})")
+    total = sum(f.stat().st_size for f in folder.glob("*") if f.is_file())
+    return DoctorCheck("cache", "ok", f"{folder} ({size(total)})")
 
 
 def check_store(url: str | None) -> list[DoctorCheck]:
@@ -200,6 +202,8 @@ def check_store(url: str | None) -> list[DoctorCheck]:
     elsewhere = "give another place with --store or THETAHAT_STORE"
     try:
         path = locate(url)
+        if isinstance(path, Server):
+            return _check_server(path)
         if not path.is_file():
             state = DoctorCheck("store", "note", f"none yet at {path}; a run makes one")
             if reason := _unwritable(path.parent):
@@ -208,10 +212,10 @@ def check_store(url: str | None) -> list[DoctorCheck]:
             return [state, _disk(path)]
         with open_store(url, create=False, timeout_s=5.0) as store:
             health = store.health()
-    except StoreError as error:
+    except (StoreError, MissingExtra) as error:
         return [DoctorCheck("store", "broken", str(error))]
     detail = (
-        f"{path}: {health['runs']} runs, {_size(health['bytes'])}, version {health['version']} of"
+        f"{path}: {health['runs']} runs, {size(health['bytes'])}, version {health['version']} of"
         f" {VERSION}, journal {health['journal']}, integrity {health['integrity']}"
     )
     # A file copied without what lies beside it is sound, and lacks the newest runs.
@@ -221,6 +225,22 @@ def check_store(url: str | None) -> list[DoctorCheck]:
     elif reason := _unwritable(path.parent):
         state = DoctorCheck("store", "broken", f"{detail}; {reason}", elsewhere)
     return [state, _disk(path)]
+
+
+def _check_server(server: Server) -> list[DoctorCheck]:
+    """Check that a store in PostgreSQL can be reached, and that its folder is here."""
+    from thetahat.store import VERSION, open_store
+
+    with open_store(server.given, create=False, timeout_s=5.0) as store:
+        health, folder = store.health(), store.folder
+    detail = (
+        f"{server}: {health['runs']} runs, {size(health['bytes'])}, version {health['version']} of"
+        f" {VERSION}, {health['journal']}; folder {folder}"
+    )
+    if reason := _unwritable(folder):
+        fix = "mount it so that this user can write to it"
+        return [DoctorCheck("store", "broken", f"{detail}; {reason}", fix), _disk(folder / "x")]
+    return [DoctorCheck("store", "ok", detail), _disk(folder / "x")]
 
 
 def check_git() -> DoctorCheck:
@@ -237,7 +257,7 @@ def check_git() -> DoctorCheck:
 def _disk(path: Path) -> DoctorCheck:
     folder = next(parent for parent in path.parents if parent.is_dir())
     free = shutil.disk_usage(folder).free
-    detail = f"{_size(free)} free where the store is"
+    detail = f"{size(free)} free where the store is"
     if free < _LITTLE_DISK:
         return DoctorCheck("disk", "warning", detail, "free some space before long runs")
     return DoctorCheck("disk", "ok", detail)
@@ -264,11 +284,3 @@ def _versions(packages: Iterable[str]) -> tuple[str, list[str]]:
         except metadata.PackageNotFoundError:
             missing.append(name)
     return ", ".join(have), missing
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

@@ -21,6 +21,7 @@ examples:
   thetahat exec python figures.py
   thetahat exec --store runs.db train.py                (a .py file runs by this Python)
   thetahat exec --project wages python train.py         (the project of its runs)
+  thetahat exec bash run_all.sh                         (also wandb sweep and wandb agent)
 """
 TAKES_PROGRAM = True
 """Words after the program are its own."""
@@ -37,14 +38,15 @@ def add_flags(parser: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the program."""
-    from thetahat.core.places import locate, wandb_path
+    from thetahat.core.places import given_place, locate, wandb_commands, wandb_path
 
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not words:
         raise ConfigError("thetahat exec needs a program; such as: thetahat exec python figures.py")
     if words[0].endswith(".py"):
         words = [sys.executable, *words]
-    env = {**os.environ, "THETAHAT_STORE": str(locate(args.store)), **wandb_path(os.environ)}
+    answered = {**wandb_path(os.environ), **wandb_commands(os.environ)}
+    env = {**os.environ, "THETAHAT_STORE": given_place(locate(args.store)), **answered}
     if args.project:
         env["WANDB_PROJECT"] = args.project
     for name in ("WANDB_SERVICE", "THETAHAT_RUN_ID", "THETAHAT_RUN_ROWS", "THETAHAT_RUN_ENDING"):

@@ -27,6 +27,7 @@ from thetahat.cli.terminal._run_table import (
 )
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
 from thetahat.core.garbage import uncollected
+from thetahat.core.places import Server
 from thetahat.format import Column, fit_width
 
 if TYPE_CHECKING:
@@ -116,8 +117,10 @@ def run(args: argparse.Namespace) -> int:
     listed: list[RunRow] = []
     groups: list[Group] = []
     metric, changed = "val_risk", []
-    if args.store is None and "THETAHAT_STORE" not in os.environ and not locate().is_file():
-        print_beside(f"no store here yet ({locate()}); a run makes one, or give one with --store")
+    place = locate(args.store)
+    default = args.store is None and "THETAHAT_STORE" not in os.environ
+    if default and not isinstance(place, Server) and not place.is_file():
+        print_beside(f"no store here yet ({place}); a run makes one, or give one with --store")
     else:
         with open_store(args.store, create=False) as store:
             scope = scope_of_id(store, args.id)

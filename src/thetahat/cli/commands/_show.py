@@ -20,10 +20,10 @@ from thetahat.cli.terminal._output import Screen, emit, print_table, read_screen
 from thetahat.core.garbage import uncollected
 from thetahat.core.nested import flat_config
 from thetahat.core.run import Status
-from thetahat.format import STATUS_STYLES, json_text, paint, short, sparkline, word
+from thetahat.format import STATUS_STYLES, json_text, paint, short, size, sparkline, word
 
 if TYPE_CHECKING:
-    from thetahat.store import Block, RunRow
+    from thetahat.store import Block, RunRow, Store
 
 _LABEL = 12
 _SILENT_S = 60.0
@@ -32,6 +32,8 @@ _FEW = 4
 _CURVES = ("train_risk", "val_risk")
 _MOST_CURVES = 4
 _DIGITS = 12
+_MOST_THINGS = 12
+"""Tables, and files, that are listed."""
 _BACKENDS = {"jax": "JAX", "torch": "PyTorch"}
 _MEMBER_COLUMNS = ("member", "status", "best epoch", "val_risk", "test_risk", "train_risk")
 _HEXADECIMAL = re.compile(r"[0-9a-f]{16,}")
@@ -77,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         kept = path if path.is_file() else None
         if args.format == "table":
             drawn = curves(store.blocks(found.id))
-            emit(page(found, drawn, notices, screen, kept), painted=True)
+            emit(page(found, drawn, notices, screen, kept, left_behind(store, found)), painted=True)
             if members := members_of_bag(store, found):
                 emit("\n")
                 print_table([_member(one) for one in members], _MEMBER_COLUMNS)
@@ -86,8 +88,10 @@ def run(args: argparse.Namespace) -> int:
             emit("".join(f"\n{what} with:\n{line}\n" for what, line in again(found, sweep)))
             return 0
         members = [{"id": one.id, **_member(one)} for one in members_of_bag(store, found)]
+        left = listed_things(store, found)
     whole = {**facts(found, notices), "model": None if kept is None else str(kept)}
     whole |= {"members": members} if members else {}
+    whole |= left
     if args.format == "json":
         emit(json_text(whole))
     else:
@@ -111,16 +115,50 @@ def curves(blocks: Sequence[Block]) -> dict[str, list[float]]:
     return {name: [*chain.from_iterable(found)] for name, found in parts.items()}
 
 
+def listed_things(store: Store, found: RunRow) -> dict[str, list[dict[str, Any]]]:
+    """List the tables and files of a run as JSON; no key for what it has none of."""
+    from thetahat.store import list_files, list_tables
+
+    tables = [
+        {"name": one.name, "step": one.step, "rows": one.rows, "columns": [*one.columns]}
+        for one in list_tables(store, found.id)
+    ]
+    files = [
+        {"name": one.name, "step": one.step, "bytes": one.bytes, "path": str(one.path)}
+        for one in list_files(store, found.id)
+    ]
+    return {name: what for name, what in (("tables", tables), ("files", files)) if what}
+
+
+def left_behind(store: Store, found: RunRow) -> dict[str, str]:
+    """Describe the tables and files of a run, each kind in a sentence for the terminal."""
+    listed = listed_things(store, found)
+    said = {}
+    for kind, things in listed.items():
+        latest = {str(one["name"]): one for one in things}
+        words = []
+        for name, one in [*latest.items()][:_MOST_THINGS]:
+            n = sum(other["name"] == name for other in things)
+            steps = f", {n} steps" if n > 1 else ""
+            large = f"{one['rows']:,} rows" if kind == "tables" else size(one["bytes"])
+            inside = f": {', '.join(map(word, one['columns'][:8]))}" if kind == "tables" else ""
+            words.append(f"{word(name)} ({large}{steps}{inside})")
+        more = len(latest) - len(words)
+        said[kind] = ", ".join(words) + (f", and {more:,} more" if more else "")
+    return said
+
+
 def page(
     found: RunRow,
     drawn: Mapping[str, list[float]],
     notices: Sequence[str],
     screen: Screen,
     model: Path | None = None,
+    left: Mapping[str, str] | None = None,
 ) -> str:
     """Lay a run out as a page of the terminal.
 
-    Args:    model: where its fitted model is, if it was kept.
+    Args:    model: where its fitted model is, if it was kept.   left: its tables and files.
     """
     from thetahat.analysis import risk_in_units
 
@@ -155,8 +193,9 @@ def page(
             *row("best", _best(found)),
         ],
         layout.curves(drawn),
+        [line for kind, said in (left or {}).items() for line in row(kind, said)],
         [
-            *row("epochs", f"{found.epochs}" + (f" of {found.max_epochs}" if more else "")),
+            *row(found.counted, f"{found.epochs}" + (f" of {found.max_epochs}" if more else "")),
             *row("seconds", _seconds(found)),
             *row("parameters", "" if found.n_params is None else f"{found.n_params:,}"),
         ],
@@ -392,7 +431,7 @@ def _digest(text: str) -> str:
 
 
 def _span(seconds: float) -> str:
-    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
+    for length, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} seconds"

@@ -11,7 +11,7 @@ from typing import Any
 from thetahat.cli._parser import add_store, add_switch, add_value, whole_number
 from thetahat.cli.terminal._output import print_beside
 from thetahat.core.errors import StoreError
-from thetahat.core.places import locate
+from thetahat.core.places import Server, locate
 
 DESCRIPTION = (
     "Serve a page of the store's sweeps and runs to your browser, live, until Ctrl-C. Only this"
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.web import serve
 
     path = locate(args.store)
-    if path.parent.is_file():
+    if not isinstance(path, Server) and path.parent.is_file():
         raise StoreError(
             f"{path.parent} is a file of another kind, not a store; give a folder, or a file such"
             " as runs.db"

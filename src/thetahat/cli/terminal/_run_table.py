@@ -240,7 +240,8 @@ def default_columns(
     ]
     # One column is enough if the parameter equals the number of epochs of every run.
     if "epochs" not in varying or any(run.config.get("epochs") != run.epochs for run in found):
-        columns.append(Column("epochs", priority=50))
+        counted = {run.counted for run in found if run.epochs}
+        columns.append(Column("epochs", " or ".join(sorted(counted)) or "epochs", priority=50))
     columns.append(Column("seconds", priority=45, digits=3))
     if any(run.contaminated for run in found):
         columns.append(Column("contaminated", priority=88))

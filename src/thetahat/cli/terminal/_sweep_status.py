@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat.analysis import (
     Standing,
     band_words,
+    counts_by_mean,
     finite,
     flat_config,
     names_of,
@@ -166,19 +167,21 @@ class SweepWatch:
         return front.says if front.points else ""
 
     def _best_setting(self, metric: Objective) -> Best | None:
-        """Find the best setting by its median; if no setting has two runs, the best run."""
+        """Find the best setting, by its median or the mean of its folds; if no setting has two
+        runs, the best run."""
         from thetahat.store import tried_runs
 
         runs = tried_runs(self.store, self.sweep.id)
         seeds, name = seeds_of(self.sweep, names_of(runs)), metric.name
         replicates = replicates_of(self.sweep)
-        found = standings(runs, seeds, name, metric.sign, replicates=replicates)
+        mean = counts_by_mean(self.sweep)
+        found = standings(runs, seeds, name, metric.sign, replicates=replicates, by_mean=mean)
         if not found or found[0].spread is None:
             return None
         if replicates == 1 and all(one.runs == 1 for one in found):
             named = {run.id: run.name for run in runs}
             (run,) = found[0].ids
-            best = Best(found[0].spread.median, named[run], run, tied=tied(found))
+            best = Best(found[0].spread.center, named[run], run, tied=tied(found))
             return self._with_setting(best)
         return replace(_of_setting(found[0], self.paths, seeds), tied=tied(found))
 
@@ -281,8 +284,8 @@ def _of_setting(found: Standing, paths: tuple[tuple[str, ...], ...], seeds: Sequ
     spread = found.spread
     assert spread is not None
     lost = [(found.failed, "failed"), (found.unfinished, "unfinished")]
-    parts = [f"median of {spread.n}", *(f"{n} {how}" for n, how in lost if n)]
+    parts = [f"{spread.word} of {spread.n}", *(f"{n} {how}" for n, how in lost if n)]
     known = {name: found.config.get(name) for name in (".".join(path) for path in paths)}
     setting = {k: v for k, v in known.items() if v is not None and k not in seeds}
     band = band_words(spread)
-    return Best(spread.median, ", ".join(parts), found.ids[0], setting, band)
+    return Best(spread.center, ", ".join(parts), found.ids[0], setting, band)

@@ -11,6 +11,7 @@ import torch
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from thetahat.core.errors import NotConverted, ShapeError
+from thetahat.models.torch._generators import numbers_from
 
 Batch = Callable[[Sequence[np.ndarray]], Any]
 
@@ -74,12 +75,11 @@ def examine(
         flat = [_rows(one, rows, dtype) for one in inputs]
         args, kwargs = tree_unflatten(flat, tree)
         fresh = {n: t.clone() for n, t in state.items()}
-        torch.manual_seed(0)
-        with torch.no_grad(), holding(module, fresh):
+        with numbers_from(0), torch.no_grad(), holding(module, fresh):
             return tree_flatten(module(*args, **kwargs))[0]
 
     shown = ", ".join(str(tuple(one.shape)) for one in inputs if hasattr(one, "shape"))
-    with torch.random.fork_rng(devices=[]), mode_of(module, train):
+    with mode_of(module, train):
         try:
             two, three = run((0, 1)), run((0, 2, 3))
         except Exception as error:

@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 from thetahat.core.errors import ConfigError, NotConverted, ShapeError, ThetahatError, notify
 from thetahat.core.numbers import is_traced
 from thetahat.models._adapted import Adapted
-from thetahat.models._leaves import Selected, is_inexact, nest, pick, select
+from thetahat.models._leaves import Selected, is_inexact, nest, nest_parameters, pick, select
 from thetahat.models.torch._examine import (
     differs_in_training,
     examine,
@@ -33,6 +33,7 @@ from thetahat.models.torch._examine import (
     plain_tensors,
     refuse_batch_norm,
 )
+from thetahat.models.torch._generators import numbers_from
 from thetahat.models.torch._tensor import JaxTensor, converting, wrapped
 
 Factory = Callable[..., Any]
@@ -77,6 +78,7 @@ def adapt_torch(model: Any, seed: Any, selections: Sequence[Selected]) -> Adapte
     ]
     keep = select(candidates, selections)
     trained = {path for (path, _), kept in zip(candidates, keep, strict=True) if kept}
+    own = [paths[n] for n, _ in module.named_parameters()]
     whole = _Converted(module, factory, name, paths, frozenset(trained))
     return Adapted(
         params=nest([(paths[n], a) for n, a in items.items() if paths[n] in trained]),
@@ -84,6 +86,7 @@ def adapt_torch(model: Any, seed: Any, selections: Sequence[Selected]) -> Adapte
             [(paths[n], jnp.asarray(a)) for n, a in items.items() if paths[n] not in trained]
         ),
         kind="torch",
+        joined=functools.partial(nest_parameters, own, trained),
         stochastic=differs_in_training(module),
         join=whole.join,
         exported=whole.export,
@@ -94,8 +97,7 @@ def adapt_torch(model: Any, seed: Any, selections: Sequence[Selected]) -> Adapte
 def made(factory: Factory, seed: int) -> Any:
     """Call what makes a module, after ``torch.manual_seed(seed)``."""
     wanted = _arguments(factory)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with numbers_from(seed):
         return factory(*([seed] if wanted else []))
 
 

@@ -168,7 +168,7 @@ class Agent:
         self.id = new_agent_id()
         self.store, self.sweep, self.runner = store, sweep, runner
         self.tally, self.say = tally, say
-        self.queue = Queue(store, sweep.id, self.id, search.cap)
+        self.queue = Queue(store, sweep.id, self.id, search.cap, search.propose.ahead)
         self.outdated = False
         """Whether the sweep got a file that this agent's runner cannot run."""
         self._search, self._refit = search, refit
@@ -228,11 +228,12 @@ class Agent:
             self.outdated = search is None
             if search is not None:
                 self._search, self.queue.cap = search, search.cap
+                self.queue.ahead = search.propose.ahead
                 self.say(Alive(self.id, sweep))
                 line = "the sweep was given another file: it goes on with that"
                 self.say(Remarked(line, again=True))
         if self.outdated:
-            self.queue.cap = None
+            self.queue.cap, self.queue.ahead = None, 0
             return Offer([], sweep.position)
         return self._search.propose(sweep, begun, n)
 
@@ -329,11 +330,18 @@ class Agent:
             return True
         claim = self.queue.claim(room, self._propose, most)
         self.tally.claimed += len(claim.runs)
+        self._recorder.hold(claim.runs)
+        self._written()
         if claim.runs:
-            self._recorder.hold(claim.runs)
             self._take(claim)
             return True
         return bool(self.runner.busy) or self._wait(claim)
+
+    def _written(self) -> None:
+        """Take in that the store can be written, perhaps again."""
+        if self._disk.found():
+            # A claim may have been committed although no answer came.
+            self.queue.return_unknown(self._recorder.runs)
 
     def _take(self, claim: Claim) -> None:
         """Start claimed runs; return those that find no room on the disk to the queue."""
@@ -371,7 +379,7 @@ class Agent:
         # Only now: events that could not be written still wait.
         self._unwritten = []
         if events:
-            self._disk.found()
+            self._written()
         self.runner.kept()
         if written.lost:
             self.runner.forget(written.lost)

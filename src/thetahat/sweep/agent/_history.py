@@ -93,7 +93,7 @@ class SweepTrials:
         return [self._trial(run) for run in self.follower.runs.values()]
 
     def history(self, position: int) -> SearchHistory:
-        """The history of the search: replicates of a setting are one trial, their median."""
+        """The history of the search: replicates of a setting are one trial, their center."""
         if self.seed is None:
             return SearchHistory([*self._prior, *self.all()], position, self.metric)
         points: dict[int, list[Followed]] = {}
@@ -152,16 +152,16 @@ class SweepTrials:
             return Trial(point, config, "failed", began=began, ended=ended)
         well = [trial.numbers for trial in trials if trial.state == "finished"]
         columns = [[v for v in column if v is not None] for column in zip(*well, strict=True)]
-        numbers = [self._middle(column) if column else None for column in columns]
+        numbers = [self.center(column) if column else None for column in columns]
         return Trial(
-            *(point, config, "finished", (), self._middle(values)),
+            *(point, config, "finished", (), self.center(values)),
             numbers=numbers,
             spread=[statistics.stdev(c) if len(c) > 1 else 0.0 for c in columns],
             began=began,
             ended=ended,
         )
 
-    def _middle(self, values: Sequence[float]) -> float:
+    def center(self, values: Sequence[float]) -> float:
         """Return the number of a setting: the median over seeds, the mean over folds."""
         return statistics.fmean(values) if self._folds else statistics.median(values)
 

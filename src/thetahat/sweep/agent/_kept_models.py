@@ -7,7 +7,6 @@ become more. So several agents may do this at once, and at any moment.
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -51,7 +50,7 @@ class KeptModels:
         for group in self._settings([runs[run] for run in files]):
             # A setting whose runs have not all ended may still become the best.
             if all(run.status.over for run in group):
-                ranked.append((self._median(group), min(run.number for run in group), group))
+                ranked.append((self._center(group), min(run.number for run in group), group))
         ranked.sort(key=lambda one: one[:2])
         for run in (run for _, _, group in ranked[self.most :] for run in group):
             if run.id in files:
@@ -69,7 +68,7 @@ class KeptModels:
                 found[run.point].append(run)
         return list(found.values())
 
-    def _median(self, group: Sequence[Followed]) -> float:
+    def _center(self, group: Sequence[Followed]) -> float:
         values = [self.models.value(run.metrics) for run in group if run.status.well]
         finite = [value for value in values if math.isfinite(value)]
-        return statistics.median(finite) if finite else math.inf
+        return self.trials.center(finite) if finite else math.inf

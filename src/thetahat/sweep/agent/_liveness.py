@@ -17,7 +17,7 @@ from typing import Any
 
 from thetahat.core.errors import StoreError
 from thetahat.core.filelock import is_free, take
-from thetahat.core.files import identity_of
+from thetahat.core.places import Place, place_identity
 from thetahat.sweep.processes._process_group import host_name, is_stopped
 
 LEASE_S = 60.0
@@ -48,18 +48,18 @@ def proof_of_life(folder: Path, agent: str) -> Iterator[None]:
 
 
 class StorePlace:
-    """The file of a store, as it was when an agent began."""
+    """The file of a store, as it was when an agent began; a database is always the one it was."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         self.path = path
-        self._was = identity_of(path)
+        self._was = place_identity(path)
 
     def check(self, sweep: str) -> None:
         """Check that the store is still the file that was opened.
 
         Raises:  StoreError: it was deleted, moved or replaced, so what is written would be lost.
         """
-        now = identity_of(self.path)
+        now = place_identity(self.path)
         if now != self._was:
             what = "is no longer there" if now is None else "was replaced by another"
             raise StoreError(

@@ -10,7 +10,7 @@ from typing import Any
 from thetahat.core.json import merge
 from thetahat.core.run import Status
 from thetahat.search import Sampler, Space
-from thetahat.store import NewRun, Offer, SweepRow
+from thetahat.store import AHEAD, NewRun, Offer, SweepRow
 from thetahat.sweep.agent._history import SweepTrials
 from thetahat.sweep.spec._options import SweepOptions, nested
 
@@ -53,6 +53,11 @@ class Proposer:
         for k, config in enumerate(configs):
             new += self._runs(sweep, config, point + k, range(each))
         return Offer(new, position, exhausted and len(new) <= n)
+
+    @property
+    def ahead(self) -> int:
+        """Number of points that may be created before an agent begins them."""
+        return 0 if self._looks_back else AHEAD
 
     @property
     def _looks_back(self) -> bool:

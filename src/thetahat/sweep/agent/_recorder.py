@@ -53,7 +53,9 @@ class Recorder:
             return written
         asked = {run for event in events for run in runs_of(event)}
         self.unbegun -= asked
-        with self.store.batch() as writer:
+        # A name is compared with those of other runs.
+        named = any(isinstance(event, Described) and event.name for event in events)
+        with self.store.batch(beside=not named) as writer:
             mine = self.queue.still_mine(writer, sorted(asked))
             written.lost |= asked - mine
             held = [event for event in events if mine.issuperset(runs_of(event))]

@@ -210,6 +210,8 @@ class Stream:
         self._lines = LineReader(take, drop)
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
+        self.received = 0
+        """How many bytes have come."""
         self._closing = threading.Lock()
         self._thread = threading.Thread(target=self._read, name=f"read-{path.name}", daemon=True)
         self._thread.start()
@@ -235,6 +237,7 @@ class Stream:
     def _read(self) -> None:
         with self._pipe as pipe:
             while data := os.read(pipe.fileno(), 2**16):
+                self.received += len(data)
                 with self._closing:
                     if self._file is not None:
                         self._take(data, self._file)

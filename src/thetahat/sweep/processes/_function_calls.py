@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.logged import ending_of
+from thetahat.core.places import given_place
 from thetahat.core.provenance import provenance
 from thetahat.core.run import Started, Status
 from thetahat.store import RunRow, Store, SweepRow
@@ -41,6 +42,15 @@ class Call:
         self.pid = os.getpid()
         self.asked: tuple[Status, str] | None = None
         self._ending: Ending | None = None
+
+    @property
+    def received(self) -> int:
+        """What a function prints goes to the terminal, uncounted."""
+        return 0
+
+    def last_line(self) -> str:
+        """What a function prints is not kept."""
+        return ""
 
     def poll(self) -> Ending | None:
         """Return how it ended, or None while it runs."""
@@ -123,7 +133,7 @@ class FunctionCalls(Processes):
             folder=folder,
             run_id=run.id,
             sweep_id=self.sweep.id,
-            store=self.store.path,
+            store=given_place(self.store.path),
             name=run.name,
         )
         metrics = Metrics(folder, self.cwd, run.id, self.store)

@@ -177,6 +177,16 @@ class ProgramProcess:
         """The program's process id, which is also its group's."""
         return self._popen.pid
 
+    @property
+    def received(self) -> int:
+        """How many bytes it has printed."""
+        return sum(stream.received for stream in self._streams.values())
+
+    def last_line(self) -> str:
+        """Return the last words of its stderr, else of its stdout."""
+        said = (last_words(self._streams[name].recent()) for name in ("stderr", "stdout"))
+        return next(filter(None, said), "")
+
     def poll(self) -> Ending | None:
         """Return how it ended, or None while it runs; end it after its time limit."""
         if self._ending is not None:

@@ -7,11 +7,12 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from thetahat.core.errors import InputError, StoreError
+from thetahat.core.places import given_place
 from thetahat.core.provenance import provenance
 from thetahat.core.run import Ended, Logged, Started, Status
 from thetahat.store import RunRow, Store, SweepRow
@@ -25,6 +26,7 @@ from thetahat.sweep.processes._process_group import (
     remember_program,
 )
 from thetahat.sweep.processes._rows_file import ROWS
+from thetahat.sweep.processes._silence import Silence
 from thetahat.sweep.spec._command import argv_of
 from thetahat.sweep.spec._source_files import Code
 
@@ -38,6 +40,15 @@ class Running(Protocol):
     @property
     def pid(self) -> int:
         """Its process."""
+        ...
+
+    @property
+    def received(self) -> int:
+        """How many bytes it has printed, as far as that is known."""
+        ...
+
+    def last_line(self) -> str:
+        """Return the last line that it printed, as far as that is known."""
         ...
 
     def poll(self) -> Ending | None:
@@ -70,6 +81,7 @@ class Child:
     """What the program said of the run, as far as it was reported."""
     device: str | None = None
     read_s: float = 0.0
+    silence: Silence = field(default_factory=lambda: Silence(time.monotonic()))
 
 
 class Processes:
@@ -194,7 +206,7 @@ class Processes:
             folder=folder,
             run_id=run.id,
             sweep_id=self.sweep.id,
-            store=self.store.path,
+            store=given_place(self.store.path),
             name=run.name,
         )
         device = self._next_device()
@@ -255,6 +267,9 @@ class Processes:
         for line in child.metrics.notes():
             events.append(Noted(child.run.id, f"{child.run.name}: {line}"))
         events += self._media(child)
+        quiet = child.silence.look(now, child.process.received, logged=bool(rows))
+        if quiet and ending is None:
+            events.append(Noted(child.run.id, _quiet_words(child, quiet)))
         if ending is not None:
             events += self._close(child, ending)
         return events
@@ -285,3 +300,13 @@ class Processes:
             run=child.run.id,
         )
         return [*notes, ended]
+
+
+def _quiet_words(child: Child, quiet: str) -> str:
+    last = child.process.last_line()
+    return (
+        f"{child.run.name}: no output and no metric for {quiet}"
+        + (f"; its last line: {last}" if last else "")
+        + ". It may wait for a process that has died: Ctrl-C ends this agent, and a sweep made with"
+        " --timeout S ends such runs"
+    )

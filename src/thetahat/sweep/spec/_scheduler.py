@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import inspect
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +65,12 @@ def custom_sampler(
         factory = _function(module, scheduler.source, scheduler.optimizer, "one SweepInfo")
     info = info or SweepInfo(config=dict(spec.plain), project=spec.project or "")
     if scheduler.engine == "ax":
-        from thetahat.search._ax import AxSearch
+        disabled = logging.root.manager.disable
+        logging.disable(logging.INFO)  # as it is imported, Ax tells of a database of its own
+        try:
+            from thetahat.search._ax import AxSearch
+        finally:
+            logging.disable(disabled)
 
         return AxSearch(spec.objectives, plan.seed, factory and partial(factory, info), accepts)
     from thetahat.search._study import StudySearch, check_study, default_study, prunes

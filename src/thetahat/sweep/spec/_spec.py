@@ -190,10 +190,11 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
         return _unreadable(file, problem)
     findings = Findings(strict)
     for node, first, same in repeated:
+        name = node.key.removeprefix("parameters.")  # it may have dots
         if same:
-            findings.note(node, f"{node.name} stands here again, as in line {first}: remove one")
+            findings.note(node, f"{name} stands here again, as in line {first}: remove one")
             continue
-        message = f"{node.name} stands here again (first in line {first}); keep one of them"
+        message = f"{name} stands here again (first in line {first}); keep one of them"
         findings.ours(node, message)
     check_top(root, findings)
     program = root.inside.get("program")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from thetahat.core.errors import StoreError
-from thetahat.core.places import locate
+from thetahat.core.places import Server, locate
 from thetahat.core.run import Tracker
 from thetahat.search import Constraint, accepts_all, feasible_points
 from thetahat.sweep.spec._options import SweepOptions
@@ -50,7 +50,11 @@ def start_early(
     size = size_of(work, points_of(spec, plan))
     begun: list[WorkerProcess] = []
     try:
-        start = starter(spec, Path.cwd(), locate(store).parent, f"p{os.getpid()}", size, work)
+        place = locate(store)
+        logs = place.folder if isinstance(place, Server) else place.parent
+        if logs is None:
+            return []  # only the database knows its folder
+        start = starter(spec, Path.cwd(), logs, f"p{os.getpid()}", size, work)
         begun += map(start, range(size))
     except StoreError:
         pass  # opening the store says what is wrong with its folder

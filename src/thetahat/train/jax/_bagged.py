@@ -57,15 +57,15 @@ def average(members: Sequence[FittedMember], data: Any) -> FittedMember:
     name = None if task.residual is not None else risk.resolve_loss(task.loss).name
     of = _AVERAGED.get(str(name), "output")
     model = models.Average(task.model, len(members), of)
-    params, frozen = (
+    trained, frozen = (
         jax.tree.map(lambda *leaves: np.stack(leaves), *(getattr(m, part) for m in members))
-        for part in ("params", "frozen")
+        for part in ("trained", "frozen")
     )
-    layers = len(jax.tree.leaves(first.params))
+    layers = len(jax.tree.leaves((first.trained, first.frozen)))
     whole = replace(task, model=model)
     source = source_of(GivenTask(whole), whole, layers, False)
     predictor = replace(
-        first.predictor, source=source, values={}, params=params, frozen=frozen, _memo={}
+        first.predictor, source=source, values={}, trained=trained, frozen=frozen, _memo={}
     )
     return FittedMember(lambda: replace(whole, data=data), predictor, data)
 
@@ -90,7 +90,7 @@ def evaluated(
 
         each = jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0)))
         given = cast((part, x, shares), task.dtype)
-        losses, out = each(fitted.params, *given)
+        losses, out = each(fitted.trained, *given)
     if out is not None:
         out = np.asarray(out, np.float64)
         transform = fitted.data.transform
@@ -103,7 +103,7 @@ def tables(fitted: FittedMember) -> dict[str, dict[str, np.ndarray]]:
     if not has_tables(fitted.task):
         return {}
     with precision(fitted.task.dtype):
-        h = models.adapt(fitted.task.model, 0).bind(fitted.params, fitted.frozen)
+        h = models.adapt(fitted.task.model, 0).bind(fitted.trained, fitted.frozen)
         transform = fitted.data.transform
         if isinstance(transform, Transform):
             h = models.InUnits(None, transform, fitted.task.dtype, h)
@@ -118,6 +118,6 @@ def metrics(fitted: FittedMember) -> Mapping[str, float]:
     with precision(fitted.task.dtype):
         member = make_member(fitted.task, fitted.frozen, models.adapt(fitted.task.model, 0))
         parts = {k: cast(v, fitted.task.dtype) for k, v in parts_of(fitted.data).items()}
-        found = jax.jit(member.final)(fitted.params, parts)
+        found = jax.jit(member.final)(fitted.trained, parts)
     risks = {f"{part}_risk" for part in parts}
     return {name: float(value) for name, value in found.items() if name not in risks}

@@ -53,6 +53,9 @@ _FEW_DRAWN, _FEW_READ = 1 << 25, 1 << 22
 
 _ONE_THREAD = {"xla_cpu_parallel_codegen_split_count": 1}
 """Where one thread has the process, a program that is cut for many costs a seventh more."""
+_LEVEL = "xla_backend_optimization_level"
+"""Who names this level in XLA_FLAGS has it for all programs: those of our levels would differ in
+last bits from what is computed outside of them."""
 
 
 class _Compilations(threading.local):
@@ -105,10 +108,13 @@ def compile_read(lowered: Any, numbers: int) -> Any:
 
 
 def _compile(lowered: Any, options: Mapping[str, Any], patient: bool = True) -> Any:
+    flags = os.environ.get("XLA_FLAGS", "")
     if jax.default_backend() != "cpu":
         options = {}
-    elif "xla_cpu_multi_thread_eigen=false" in os.environ.get("XLA_FLAGS", ""):
+    elif "xla_cpu_multi_thread_eigen=false" in flags:
         options = {**options, **_ONE_THREAD}
+    if f"--{_LEVEL}=" in flags:
+        options = {name: value for name, value in options.items() if name != _LEVEL}
     try:
         with _while_others_wait(lowered, options, patient):
             return lowered.compile(compiler_options=dict(options))

@@ -34,8 +34,13 @@ class FittedMember:
 
     @property
     def params(self) -> Any:
-        """The parameters at the best state."""
+        """All parameters at the best state."""
         return self.predictor.params
+
+    @property
+    def trained(self) -> Any:
+        """Those that are trained."""
+        return self.predictor.trained
 
     @property
     def frozen(self) -> Any:
@@ -62,7 +67,7 @@ class FittedMember:
         there = parts_of(self.data)
         if part not in there:
             raise ConfigError(f"there is no part {part!r}; this task has {', '.join(there)}")
-        rows, task, params = there[part], self.task, self.params
+        rows, task, params = there[part], self.task, self.trained
         with precision(task.dtype):
             adapted = models.adapt(task.model, task.seed)
             member = make_member(task, self.predictor.frozen, adapted)

@@ -57,7 +57,7 @@ class _Part:
 
     def found(self, own: Any, common: Any) -> _Program | None:
         """``draw``, compiled for another task that draws the same."""
-        key = self._key(own, common)
+        key = self.key(own, common)
         found = compiled.get(key) if key else None
         if key and found is None:
             kept = load(key, jax.tree.structure(((self.tables, own, common), {})))
@@ -73,14 +73,14 @@ class _Part:
         """
         before = compilations()
         run = compile_draw(lowered, self.numbers * self.size, patient=patient)
-        key = self._key(own, common)
+        key = self.key(own, common)
         if key:
             compiled.keep(key, run)
             if compilations() > before:
                 save(key, run)
         return run
 
-    def _key(self, own: Any, common: Any) -> Any:
+    def key(self, own: Any, common: Any) -> Any:
         """What makes two programs one; None where they hold what cannot be compared."""
         key = JaxprKey(strict=True)
         try:
@@ -95,10 +95,44 @@ class _Part:
         return "draw", found, given, tree, self.owned, self.size, settings()
 
 
-class Beginning:
-    """Draws the states and made arrays of C members; compiles once."""
+@dataclass(frozen=True)
+class PaddedState:
+    """The first state of nets with more inputs than are real: one program draws those of any d.
 
-    def __init__(self, staged: Staged, size: int) -> None:
+    Args:    trace: gives the jaxpr of one member, as ``padded_state``.   real: how many are real.
+    """
+
+    trace: Callable[[], ClosedJaxpr]
+    real: int
+
+    def program(self, exact: _Part, own: Any, common: Any) -> _Program | None:
+        """What draws the states that ``exact`` draws, with zeros for the other inputs.
+
+        Returns: None where it needs arrays of the experiment's.
+        """
+        # Such a trace takes milliseconds, which a warm fit need not spend.
+        key = exact.key(own, common)
+        found = compiled.get(("padded", key)) if key else None
+        if found is None:
+            closed, n = self.trace(), len(exact.owned)
+            part = _part(closed, range(n), exact.owned, exact.size)
+            if part.tables:
+                return None
+            real = np.int32(self.real)
+            (run,) = _compile([part], own, (common[0], real))
+            found = lambda _, own, common: run((), own, (common[0], real))  # noqa: E731
+            if key:
+                compiled.keep(("padded", key), found)
+        return found
+
+
+class Beginning:
+    """Draws the states and made arrays of C members; compiles once.
+
+    Args:    padded: how states are drawn for more inputs, where they are padded.
+    """
+
+    def __init__(self, staged: Staged, size: int, padded: PaddedState | None = None) -> None:
         self._sizes = [math.prod(aval.shape) for aval in staged.closed.out_avals]
         leaves = len(self._sizes)
         n_state = leaves - len(staged.owned)
@@ -113,6 +147,7 @@ class Beginning:
             if keep
         ]
         self._runs: list[Any] | None = None
+        self._padded = padded if model == list(range(n_state)) else None
 
     def shapes(self, own: Any, common: Any) -> Any:
         """(states, made arrays) as shapes: nothing is compiled."""
@@ -123,7 +158,14 @@ class Beginning:
     def draw(self, own: Any, common: Any) -> Any:
         """States with their leading axis C; made arrays with one where they differ."""
         if self._runs is None:
-            self._runs = _compile([part for _, part in self._parts], own, common)
+            parts = [part for _, part in self._parts]
+            found = None
+            if self._padded is not None:
+                found = self._padded.program(parts[-1], own, common)
+            if found is None:
+                self._runs = _compile(parts, own, common)
+            else:
+                self._runs = [*_compile(parts[:-1], own, common), found]
         runs = zip(self._runs, self._parts, strict=True)
         drawn = [run(part.tables, own, common) for run, (_, part) in runs]
         return self._whole(jax.block_until_ready(drawn))

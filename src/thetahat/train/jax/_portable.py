@@ -27,7 +27,7 @@ def pack_predictor(one: Predictor, arrays: dict[str, np.ndarray], name: str) -> 
 
     Raises:  ConfigError: it holds a value that a file cannot.
     """
-    for kind, tree in (("params", one.params), ("frozen", one.frozen)):
+    for kind, tree in (("params", one.trained), ("frozen", one.frozen)):
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
             arrays[f"{name}/{kind}/{_path(path)}"] = np.asarray(leaf)
     for key, value in one.values.items():
@@ -86,7 +86,7 @@ def unpack_predictor(
     one = Predictor(
         source=source,
         values=values,
-        params=params,
+        trained=params,
         frozen=frozen,
         transform=from_stored(held["transform"], arrays),
         scores=_scores(held, arrays),

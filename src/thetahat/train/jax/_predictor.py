@@ -152,7 +152,7 @@ def source_of(build: Build, task: Task, layers: int, traced: bool, name: str = "
 class Predictor:
     """One member's estimated function.
 
-    Args:    values: traced parameters.   params, frozen: arrays on the host, at the best state.
+    Args:    values: traced parameters.   trained, frozen: arrays on the host, at the best state.
              transform: of a table, or None.   scores: what h(x) means.
              shape: of one input, if it has one.
              whole: whether inputs were whole numbers, and stay so: codes of categories, say.
@@ -160,7 +160,7 @@ class Predictor:
 
     source: ModelSource
     values: Mapping[str, Any]
-    params: Any
+    trained: Any
     frozen: Any
     transform: Any
     scores: ClassScores
@@ -173,15 +173,29 @@ class Predictor:
     def model(self) -> Any:
         """The module; of a table, one that takes and gives the table's units."""
         if "model" not in self._memo:
-            own = {n: v.item() if hasattr(v, "item") else v for n, v in self.values.items()}
             with precision(self.dtype):
-                adapted = self.source.make(own)
-                module = adapted.export(self.params, self.frozen)
+                adapted = self._adapted()
+                module = adapted.export(self.trained, self.frozen)
                 if isinstance(self.transform, Transform):
-                    h = adapted.bind(self.params, self.frozen)
+                    h = adapted.bind(self.trained, self.frozen)
                     module = models.InUnits(module, self.transform, self.dtype, h)
             self._memo["model"] = module
         return self._memo["model"]
+
+    @property
+    def params(self) -> Any:
+        """All parameters, trained and frozen; a buffer of a module is not one."""
+        leaves = jax.tree.leaves(self.trained, is_leaf=lambda leaf: leaf is None)
+        if not jax.tree.leaves(self.frozen) and not any(leaf is None for leaf in leaves):
+            return self.trained  # without building the model
+        if "params" not in self._memo:
+            with precision(self.dtype):
+                self._memo["params"] = self._adapted().parameters(self.trained, self.frozen)
+        return self._memo["params"]
+
+    def _adapted(self) -> Adapted:
+        own = {n: v.item() if hasattr(v, "item") else v for n, v in self.values.items()}
+        return self.source.make(own)
 
     def predict(self, x: Any, *, encoded: bool = False) -> np.ndarray:
         """h(x) over the rows of ``x``, undoing a table's standardisation.
@@ -217,7 +231,7 @@ class Predictor:
             )
         with precision(self.dtype):
             at = self._typed(rows)
-            out = np.asarray(self.source.compiled(self.values, self.params, self.frozen, at))
+            out = np.asarray(self.source.compiled(self.values, self.trained, self.frozen, at))
         if out.ndim == 2 and out.shape[1] == 1:
             out = out[:, 0]
         out = out if transform is None else np.asarray(transform.decode(out))
@@ -234,7 +248,7 @@ class Predictor:
         rows = np.abs(np.round(rows)).astype(int) if self.whole else rows
         with precision(self.dtype):
             at = self._typed(rows)
-            return np.asarray(self.source.quick(self.values, self.params, self.frozen, at))
+            return np.asarray(self.source.quick(self.values, self.trained, self.frozen, at))
 
     def _typed(self, rows: np.ndarray) -> Any:
         """Rows of inputs in the type that the model was fitted to."""
@@ -243,7 +257,7 @@ class Predictor:
 
     def as_start(self) -> Start:
         """The parameters and their units, for another Task's ``start``."""
-        leaves = models.named_arrays(self.params, self.frozen)
+        leaves = models.named_arrays(self.trained, self.frozen)
         return Start(leaves, self.transform, self.scores.classes, self.source.description)
 
     def check(self) -> None:
@@ -258,7 +272,7 @@ class Predictor:
             row = self.transform.encode(np.zeros((1, len(self.transform.encoder.names))))
         with precision(self.dtype):
             at = self._typed(row.astype(int) if self.whole else row)
-            given = (self.values, self.params, self.frozen, at)
+            given = (self.values, self.trained, self.frozen, at)
             out = jax.eval_shape(self.source.compiled, *given)
         if row.shape[1:] != self.shape or not jnp.issubdtype(out.dtype, jnp.floating):
             raise ValueError("its parts do not fit together")

@@ -34,7 +34,7 @@ from thetahat.train.jax._disk import load, save
 from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, run_chunk
 from thetahat.train.jax._fingerprint import Mathematics, unchanged_generators
 from thetahat.train.jax._fitted import FittedMember, inputs_like
-from thetahat.train.jax._init import Beginning
+from thetahat.train.jax._init import Beginning, PaddedState
 from thetahat.train.jax._jaxpr_key import NotComparable
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
@@ -43,7 +43,7 @@ from thetahat.train.jax._padding import padding_of
 from thetahat.train.jax._precision import FULL, ON_DISK, asked_products, precision
 from thetahat.train.jax._predictor import ModelSource, Predictor, source_of
 from thetahat.train.jax._residuals import residuals_of
-from thetahat.train.jax._staging import Staged, stage
+from thetahat.train.jax._staging import Staged, padded_state, stage
 from thetahat.train.jax._state import TrainState, pack_state, stop_members, unpack_state
 from thetahat.train.jax._targets import check_made
 
@@ -66,13 +66,13 @@ class CohortProgram:
         self._made: Any = None
         self._host: Any = None
         self._chunk: Any = None
-        self._beginning = Beginning(staged, size)
         self._finals: dict[tuple[str, ...], Any] = {}
         self._tabulated: Any = None
         self._sources: list[ModelSource] = []
         self._lowered: Any = None
         self._columns: list[str] = []
         self._padding = padding_of(staged)
+        self._beginning = Beginning(staged, size, self._padded_state())
         self._given = staged.given if self._padding is None else self._padding.given()
         plan = staged.plan if self._padding is None else self._padding.plan
         self._own_order = staged.order is not None and not made_inside(
@@ -383,7 +383,7 @@ class CohortProgram:
         predictor = Predictor(
             source=self._sources[0],
             values={} if self._sources[0].description else traced,
-            params=params,
+            trained=params,
             frozen=frozen,
             transform=data.transform,
             scores=scores_of(self.task, data),
@@ -494,24 +494,46 @@ class CohortProgram:
     def _arrays(self, state: TrainState, k: int) -> tuple[Any, Any, Any]:
         """(params at the best state, frozen arrays, data) of member ``k``, on the host."""
         if self._host is None or self._host[0] is not state:
-            self._host = (state, *jax.device_get((best_params(state), state.points, self._made)))
-        _, params, points, arrays = self._host
+            best = jax.device_get((best_params(state), state.points, self._made))
+            # Without an array of its own, every member has the same data, made and hashed once.
+            common = None if any(self.staged.owned) else self._inputs(best[2])
+            self._host = (state, *best, common)
+        _, params, points, arrays, common = self._host
         params, points = jax.tree.map(lambda a: a[k], (params, points))
-        made = [a[k] if own else a for a, own in zip(arrays, self.staged.owned, strict=True)]
-        data, frozen = self.staged.inputs(made, self.staged.given)
         if self._padding is not None:
-            params, data = self._padding.cut_state(params, lead=0), self._padding.cut(data)
-        if points is not None:
-            data = data.changed(train=points)
+            params = self._padding.cut_state(params, lead=0)
+        if common is None:
+            pairs = zip(arrays, self.staged.owned, strict=True)
+            common = self._inputs([a[k] if own else a for a, own in pairs])
+        frozen, data = common
+        return params, frozen, data if points is None else data.changed(train=points)
+
+    def _inputs(self, made: Sequence[Any]) -> tuple[Any, Any]:
+        """(frozen arrays, data) of a member whose arrays are ``made``."""
+        data, frozen = self.staged.inputs(list(made), self.staged.given)
+        if self._padding is not None:
+            data = self._padding.cut(data)
         data = data.changed(rows=self.staged.rows)
         transform = self.staged.transform or data.transform
         if isinstance(transform, Transform):
             data = data.changed(transform=transform.settled())
         elif transform is not None:
             data = data.changed(transform=transform)
-        return params, jax.tree.map(np.asarray, frozen), data
+        return jax.tree.map(np.asarray, frozen), data
 
     # -- tracing --------------------------------------------------------------------------------
+
+    def _padded_state(self) -> PaddedState | None:
+        """How states are drawn for the inputs of the program; None where for their own."""
+        columns = None if self._padding is None else self._padding.columns
+        drawn = models.draws_padded(self.task.model) and self.task.start is None
+        if columns is None or columns[0] == columns[1] or not drawn:
+            return None
+        if not jax_setting("jax_threefry_partitionable"):  # more numbers would be other numbers
+            return None
+        real, d = columns
+        trace = partial(padded_state, self.build, self.hyper, self.dtype, d, real)
+        return PaddedState(trace, real)
 
     @property
     def _hyper(self) -> tuple[dict[str, Any], dict[str, Any]]:

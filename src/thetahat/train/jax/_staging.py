@@ -186,6 +186,26 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
     )
 
 
+def padded_state(build: Build, hyper: Hyper, dtype: str, d: int, real: int) -> ClosedJaxpr:
+    """Trace the first state of a Task whose model gets ``d`` inputs, of which ``real`` are real.
+
+    Returns: the jaxpr from the traced parameters, and ``real`` after them, to the leaves of the
+             state: the real ones are those of ``stage``.
+    """
+
+    def init(own: Any, shared: Any) -> Any:
+        common, real = shared
+        task = _built(build, {**own, **common})
+        data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
+        drawn = models.adapt(models.Padded(task.model, d, real), task.seed).params
+        params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), drawn)
+        return jax.tree.leaves(cast(_first(task, params, data), dtype))
+
+    with precision(dtype):
+        example = {k: v[0] for k, v in hyper.own.items()}, (dict(hyper.common), np.int32(real))
+        return jax.make_jaxpr(init)(*example)
+
+
 def _own_order_seed(plan: MemberPlan) -> list[Any]:
     """The seed of a member's own order; nothing where members share one."""
     return [plan.order_seed] if plan.random and not plan.shared_order else []

@@ -17,7 +17,14 @@ from thetahat.train.torch._metrics import Sums, TorchScores
 from thetahat.train.torch._module import device_of, flattened, frozen, made, parted, trained
 from thetahat.train.torch._objective import LossObjective, objective_of
 from thetahat.train.torch._optimizers import ELEMENTWISE, Configured, configure, maker
-from thetahat.train.torch._parts import EVAL_BLOCK, BatchPlan, Part, part_of, plan_of
+from thetahat.train.torch._parts import (
+    EVAL_BLOCK,
+    BatchPlan,
+    Part,
+    SharedParts,
+    copied,
+    plan_of,
+)
 from thetahat.train.torch._replay import Replays
 
 PARTS = ("train", "val", "test")
@@ -40,12 +47,12 @@ class Saved:
 class TorchMember:
     """A Task, with its module, its data as tensors and its functions."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, shared: SharedParts) -> None:
         self.task, self.module = task, made(task)
         self.device = device_of(self.module)
         there = {name: getattr(task.data, name) for name in PARTS}
         self.parts: dict[str, Part] = {
-            name: part_of(part, task.dtype, self.device)
+            name: shared.of(part, task.dtype, self.device)
             for name, part in there.items()
             if part is not None
         }
@@ -111,10 +118,11 @@ class TorchMember:
     def averages(self, h: Any, name: str) -> tuple[np.generic, dict[str, float]]:
         """Return the risk of a part and its metrics, by the hypothesis h."""
         part, scale = self.parts[name], np.dtype(self.task.dtype).type
-        sums, totals = Sums(self.scores), []
+        sums, totals, own = Sums(self.scores), [], bool(self.scores.of("observation"))
         with torch.no_grad():
             for leaves, weight in part.blocks(EVAL_BLOCK):
-                values, *pair = self.objective(h, part.observations(leaves))
+                given = copied(leaves) if own else leaves
+                values, *pair = self.objective(h, part.observations(given))
                 totals.append(values.sum() if weight is None else (values * weight).sum())
                 if self.scores.by_part:
                     sums.add(h, leaves, part.tree, weight, pair)
@@ -221,8 +229,9 @@ class Alone:
             kind, _, rest = name.partition("/")
             if kind == "optimizer":
                 k, _, key = rest.partition("/")
-                value = t.item() if key.endswith("#") else t.clone()
-                state[self.leaves[int(k)]][key.removesuffix("#")] = value
+                leaf = self.leaves[int(k)]
+                value = t.item() if key.endswith("#") else self.configured.held(leaf, key, t)
+                state[leaf][key.removesuffix("#")] = value
 
     def keep(self, kept: np.ndarray, before: Mapping[str, torch.Tensor]) -> None:
         """Undo an epoch of members that are not ``kept`` (1,)."""
@@ -282,7 +291,8 @@ class Alone:
                     configured.step_schedules(by_step=True)
                 losses.append(total)
                 continue
-            values, *pair = objective(module, part.observations(leaves))
+            given = copied(leaves) if own else leaves
+            values, *pair = objective(module, part.observations(given))
             total = values.sum() if weight is None else torch.dot(values, weight)
             if scored:
                 module.train(not own)  # a metric must neither draw numbers nor move a buffer

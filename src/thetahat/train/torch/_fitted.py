@@ -23,7 +23,7 @@ from thetahat.train.torch._alone import TorchMember
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._lightning import with_log
 from thetahat.train.torch._losses import of_torch, thetahats
-from thetahat.train.torch._module import call, made
+from thetahat.train.torch._module import call, compacted, device_of, made
 from thetahat.train.torch._parts import EVAL_BLOCK
 
 nn: Any = torch.nn
@@ -66,6 +66,20 @@ class TorchPredictor:
     dtype: str
     shape: tuple[int, ...] | None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep the module on the CPU, and the name of its device: another machine may lack it."""
+        device = device_of(self.module)
+        module = self.module if device.type == "cpu" else copy.deepcopy(self.module).cpu()
+        return {**vars(self), "module": module, "device": str(device)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Return the module to its device, where this machine has it."""
+        device = torch.device(state.pop("device"))
+        cuda = device.type == "cuda" and (device.index or 0) < torch.cuda.device_count()
+        if cuda or (device.type == "mps" and torch.backends.mps.is_available()):
+            state["module"] = state["module"].to(device)
+        vars(self).update(state)
+
     @property
     def params(self) -> dict[str, np.ndarray]:
         """Parameters by name."""
@@ -84,7 +98,7 @@ class TorchPredictor:
     @property
     def model(self) -> Any:
         """A copy of the module; of a table, one that takes and gives the table's units."""
-        module = with_log(copy.deepcopy(self.module))
+        module = compacted(with_log(copy.deepcopy(self.module)))
         return (
             ModuleInUnits(module, self.transform)
             if isinstance(self.transform, Transform)
@@ -257,7 +271,8 @@ class TorchFitted:
         part = self.data.train
         x: Any = part[0] if isinstance(part, tuple) else getattr(part, "x", None)
         shape = tuple(x.shape[1:]) if hasattr(x, "shape") else None
-        return TorchPredictor(module.eval(), self.data.transform, scores, task.dtype, shape)
+        module = compacted(module.eval())
+        return TorchPredictor(module, self.data.transform, scores, task.dtype, shape)
 
     @property
     def params(self) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ from thetahat.risk import inputs_and_target
 from thetahat.risk.accept import Residuals
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._objective import one_of
+from thetahat.train.torch._parts import copied
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class TorchScores:
                 assert callable(metric.function)
                 return _scalar(name, metric.function(one_of(h), jax.tree.unflatten(tree, row)))
 
-            found[name] = torch.vmap(one, randomness="different")(*leaves)
+            found[name] = torch.vmap(one, randomness="different")(*copied(leaves))
         return found
 
     def of_part(self, prediction: Any, target: Any, weight: Any) -> dict[str, float]:
@@ -176,8 +177,11 @@ def hypothesis_of_arrays(module: Any, device: Any) -> Callable[[Any], Any]:
     return one
 
 
-def residuals_of(task: Task, h: Callable[[Any], Any]) -> Residuals:
-    """Return the residuals of h at points, for checks of a solution; a residual is PyTorch's."""
+def residuals_of(task: Task, h: Callable[[Any], Any], device: Any) -> Residuals:
+    """Return the residuals of h at points, for checks of a solution; a residual is PyTorch's.
+
+    Args:    device: the module's.
+    """
 
     def default(h: Any, z: Any) -> torch.Tensor:
         x, y = inputs_and_target(z)
@@ -188,7 +192,7 @@ def residuals_of(task: Task, h: Callable[[Any], Any]) -> Residuals:
         at = residual or task.residual or default
         like = getattr(torch, task.dtype)
         leaves, tree = jax.tree.flatten(points)
-        rows = [torch.as_tensor(np.array(leaf)) for leaf in leaves]
+        rows = [torch.as_tensor(np.array(leaf), device=device) for leaf in leaves]
         rows = [row.to(like) if row.is_floating_point() else row for row in rows]
 
         def one(*row: torch.Tensor) -> torch.Tensor:

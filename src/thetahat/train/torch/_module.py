@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from thetahat import models
 from thetahat.core import ConfigError, Task
 from thetahat.models import torch as modules
+from thetahat.train._memory import free_memory
 from thetahat.train.torch._library import torch
 
 nn: Any = torch.nn
@@ -53,6 +55,13 @@ def device_of(module: Any) -> torch.device:
     for tensor in (*module.parameters(), *module.buffers()):
         return tensor.device
     return torch.get_default_device()
+
+
+def free_on(device: torch.device) -> float:
+    """Return how many bytes are free where a module is."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    return free_memory()
 
 
 def trained(module: Any) -> dict[str, torch.Tensor]:
@@ -103,6 +112,29 @@ def call(module: Any, x: Any) -> Any:
 
 
 @contextlib.contextmanager
+def trained_layout(device: torch.device) -> Iterator[None]:
+    """Silence cuDNN's advice about recurrent layers while their weights lie in the flat vector.
+
+    ``flatten_parameters()``, which it advises, would move them out; fitted modules have it done.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    with warnings.catch_warnings():
+        said = "RNN module weights are not part of single contiguous chunk"
+        warnings.filterwarnings("ignore", message=said)
+        yield
+
+
+def compacted(module: Any) -> Any:
+    """Lay out the weights of recurrent layers as cuDNN wants them; return the module."""
+    for part in module.modules():
+        if isinstance(part, nn.RNNBase):
+            part.flatten_parameters()
+    return module
+
+
+@contextlib.contextmanager
 def random_numbers(state: list[torch.Tensor], device: torch.device) -> Iterator[list[torch.Tensor]]:
     """Draw PyTorch's random numbers from a state; the user's own go on afterwards.
 
@@ -120,12 +152,8 @@ def random_numbers(state: list[torch.Tensor], device: torch.device) -> Iterator[
 
 def seeded(seed: int, device: torch.device) -> list[torch.Tensor]:
     """Return the state of the generators at a seed."""
-    before = generators(device)
-    torch.manual_seed(seed)
-    try:
+    with modules.numbers_from(seed):
         return generators(device)
-    finally:
-        set_generators(before, device)
 
 
 def generators(device: torch.device) -> list[torch.Tensor]:

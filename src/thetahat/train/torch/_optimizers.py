@@ -59,6 +59,10 @@ class Configured:
     optimizer: Any
     schedules: tuple[Schedule, ...] = ()
 
+    def __post_init__(self) -> None:
+        # A scheduler asks whether the optimizer has stepped, and the step is not always its own.
+        self.optimizer._opt_called = True
+
     @property
     def by_step(self) -> bool:
         """Whether a scheduler steps after each batch."""
@@ -75,7 +79,6 @@ class Configured:
         inner = getattr(getattr(step, "__wrapped__", None), "__wrapped__", None)
         if hooked or not plain or inner is None:
             return optimizer.step
-        optimizer._opt_called = True  # a scheduler asks whether the optimizer has stepped
 
         def bare() -> None:
             with torch.no_grad():
@@ -118,6 +121,15 @@ class Configured:
                 )
 
     # -- numbers that a checkpoint keeps ----------------------------------------------------------
+
+    def held(self, leaf: torch.Tensor, key: str, value: torch.Tensor) -> torch.Tensor:
+        """Return a copy of a parameter's state as the optimizer holds it.
+
+        PyTorch counts steps on the CPU, but those of a fused or captured step on the device.
+        """
+        group = next(g for g in self.optimizer.param_groups if any(p is leaf for p in g["params"]))
+        there = key == "step" and (group.get("fused") or group.get("capturable"))
+        return value.to(leaf.device, copy=True) if there else value.clone()
 
     def numbers(self) -> str:
         """Return the options of the optimizer and the states of the schedulers as JSON."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,10 @@ GATHER_AT_ONCE = 64 * 2**20
 
 _ORDERS = 1 << 20
 """Indices of the orders that are made at once."""
+
+
+Batch = tuple[tuple[torch.Tensor, ...], torch.Tensor | None]
+"""The leaves of a batch, and its weights."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,15 @@ class Part:
         weight = None if self.weight is None else self.weight.index_select(0, rows)
         return Part(leaves, self.tree, weight)
 
-    def blocks(self, size: int) -> Iterator[tuple[tuple[torch.Tensor, ...], torch.Tensor | None]]:
-        """Yield the leaves and weights of batches; the last may be shorter."""
+    def blocks(self, size: int) -> Iterator[Batch]:
+        """Yield the leaves and weights of batches, copies: a ``forward`` may change its inputs.
+
+        The last may be shorter.
+        """
+        for leaves, weight in self._views(size):
+            yield copied(leaves), weight
+
+    def _views(self, size: int) -> Iterator[Batch]:
         leaves = zip(*(leaf.split(size) for leaf in self.leaves), strict=True)
         if self.weight is None:
             for block in leaves:
@@ -60,9 +71,7 @@ class Part:
         else:
             yield from zip(leaves, self.weight.split(size), strict=True)
 
-    def batches(
-        self, order: torch.Tensor | None, size: int
-    ) -> Iterator[tuple[tuple[torch.Tensor, ...], torch.Tensor | None]]:
+    def batches(self, order: torch.Tensor | None, size: int) -> Iterator[Batch]:
         """Yield the batches of an epoch, gathered ahead where they are not too large.
 
         Args:    order: (N,) rows; None for the part's own.
@@ -71,7 +80,7 @@ class Part:
             yield from self.blocks(size)
             return
         if sum(leaf.nbytes for leaf in self.leaves) <= GATHER_AT_ONCE:
-            yield from self.taken(order).blocks(size)
+            yield from self.taken(order)._views(size)
             return
         for rows in order.split(size):
             batch = self.taken(rows)
@@ -107,6 +116,25 @@ def part_of(part: Any, dtype: str, device: torch.device) -> Part:
         relative = torch.from_numpy((weight * (len(weight) / weight.sum())).astype(dtype))
         relative = relative.to(device)
     return Part(tuple(leaves), tree, relative)
+
+
+def copied(leaves: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """Return copies of leaves: a ``forward`` may change its inputs, as ``x -= 1`` does."""
+    return tuple(leaf.clone() for leaf in leaves)
+
+
+class SharedParts:
+    """Parts that members of one program share: data that are the same object are held once."""
+
+    def __init__(self) -> None:
+        self._held: dict[Any, tuple[Any, Part]] = {}
+
+    def of(self, part: Any, dtype: str, device: torch.device) -> Part:
+        """Return ``part_of`` these, made once. Raises DataError."""
+        key = (id(part), dtype, device)
+        if key not in self._held:
+            self._held[key] = (part, part_of(part, dtype, device))  # keeps the id in use
+        return self._held[key][1]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from thetahat import risk
 from thetahat.core import CheckpointError, ConfigError, Mode, Task
 from thetahat.core.task import best_mode
 from thetahat.data import Data, Transform, content_hash
-from thetahat.train._memory import free_memory
 from thetahat.train._obeyed import check_obeyed
 from thetahat.train._program import (
     DIVERGED,
@@ -33,7 +32,8 @@ from thetahat.train.torch._fitted import TorchFitted
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._losses import of_torch, thetahats
 from thetahat.train.torch._metrics import hypothesis_of_arrays, residuals_of
-from thetahat.train.torch._module import random_numbers, seeded
+from thetahat.train.torch._module import free_on, random_numbers, seeded, trained_layout
+from thetahat.train.torch._parts import SharedParts
 from thetahat.train.torch._stacked import Stacked, stackable
 
 UNMOVED_AFTER = 10
@@ -121,7 +121,8 @@ class TorchProgram:
         self.build, self.hyper, self.size, self.traces = build, hyper, size, 1
         given = [{k: np.asarray(v).item() for k, v in hyper.member(n).items()} for n in range(size)]
         self.tasks = [checked(build(values)) for values in given]
-        members = [TorchMember(task) for task in self.tasks]
+        shared = SharedParts()
+        members = [TorchMember(task, shared) for task in self.tasks]
         self.task = members[0].task
         self.dtype = self.task.dtype
         self.n_params = sum(p.numel() for p in members[0].params.values())
@@ -162,9 +163,12 @@ class TorchProgram:
 
     def fits(self, share: float) -> int:
         """How many members fit into a share of the free memory."""
-        width = np.dtype(self.dtype).itemsize
-        data = sum(leaf.nbytes for part in self.members[0].parts.values() for leaf in part.leaves)
-        most = share * free_memory() // (_COPIES * width * self.n_params + data)
+        width, members = np.dtype(self.dtype).itemsize, self.members
+        parts = [part for member in members for part in member.parts.values()]
+        own = len({id(part) for part in parts}) > len(members[0].parts)
+        data = sum(leaf.nbytes for part in members[0].parts.values() for leaf in part.leaves)
+        free = share * free_on(members[0].device) - (0 if own else data)
+        most = free // (_COPIES * width * self.n_params + (data if own else 0))
         return int(min(self.size, max(1, most)))
 
     # -- training ---------------------------------------------------------------------------------
@@ -203,7 +207,8 @@ class TorchProgram:
         engine.set_tensors(group.saved.tensors)
         engine.set_numbers(group.saved.numbers)
         first = engine.members[0] if engine.size > 1 else engine.member
-        with random_numbers(list(group.saved.generators), first.device) as after:
+        numbers = random_numbers(list(group.saved.generators), first.device)
+        with trained_layout(first.device), numbers as after:
             for i, order in enumerate(engine.orders(epoch, n)):
                 if not any(row.outcome == RUNNING for row in rows):
                     break
@@ -284,7 +289,8 @@ class TorchProgram:
         found = []
         for engine, group in zip(self.engines, state, strict=True):
             first = engine.members[0] if engine.size > 1 else engine.member
-            with random_numbers(list(group.saved.generators), first.device):
+            numbers = random_numbers(list(group.saved.generators), first.device)
+            with trained_layout(first.device), numbers:
                 found.append(engine.final(group.best, parts))
         return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
 
@@ -294,7 +300,7 @@ class TorchProgram:
         for k, member in enumerate(self.members):
             module = self.fitted(state, k, {}).model
             h = hypothesis_of_arrays(module, member.device)
-            made = table_columns(member.task, h, residuals_of(member.task, h))
+            made = table_columns(member.task, h, residuals_of(member.task, h, member.device))
             tables = {name: whole_columns(_on_host(c)) for name, c in made.items()}
             found.append(with_verdicts(tables))
         return found

@@ -23,6 +23,7 @@ from typing import Any
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from thetahat.train.torch._library import torch
+from thetahat.train.torch._parts import copied
 
 nn: Any = torch.nn
 Gradient = Callable[..., tuple[torch.Tensor, ...]]
@@ -83,8 +84,10 @@ class Replays:
         shapes = tuple(leaf.shape for leaf in leaves)
         given = (*leaves, scale) if weight is None else (*leaves, weight, scale)
         if shapes not in self._records:
-            run = lambda: self._gradient(leaves, weight)  # noqa: E731
-            self._records[shapes] = recorded(run, (*self._params, *given))
+            tried = copied(leaves)
+            run = lambda: self._gradient(tried, weight)  # noqa: E731
+            inputs = (*self._params, *tried, *given[len(leaves) :])
+            self._records[shapes] = recorded(run, inputs)
         record = self._records[shapes]
         if record is None:
             return None

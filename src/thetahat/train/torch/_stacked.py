@@ -9,9 +9,9 @@ import numpy as np
 
 from thetahat.train.torch._alone import TorchMember
 from thetahat.train.torch._library import torch
-from thetahat.train.torch._module import parted
+from thetahat.train.torch._module import generators, parted, set_generators
 from thetahat.train.torch._optimizers import ELEMENTWISE, LINEAR, Configured
-from thetahat.train.torch._parts import EVAL_BLOCK
+from thetahat.train.torch._parts import EVAL_BLOCK, copied
 
 
 def stackable(members: Sequence[TorchMember]) -> bool:
@@ -62,8 +62,9 @@ def _maps(members: Sequence[TorchMember]) -> bool:
     """Whether ``vmap`` knows the operations of a module."""
     tried = Stacked(members)
     part = tried.parts["train"]
-    rows = [leaf.narrow(tried.axis, 0, min(2, members[0].plan.batch)) for leaf in part]
-    before = torch.get_rng_state()
+    few = min(2, members[0].plan.batch)
+    rows = copied([leaf.narrow(tried.axis, 0, few) for leaf in part])
+    state, device = generators(members[0].device), members[0].device
     try:
         for module_trains in (True, False):
             tried.module.train(module_trains)
@@ -71,7 +72,7 @@ def _maps(members: Sequence[TorchMember]) -> bool:
     except (RuntimeError, TypeError, ValueError, NotImplementedError):
         return False
     finally:
-        torch.set_rng_state(before)
+        set_generators(state, device)
     return True
 
 
@@ -91,7 +92,8 @@ class Stacked:
             name: torch.stack([m.frozen[name].detach() for m in members]) for name in first.frozen
         }
         self.configured = [m.configured() for m in members]
-        self.optimizer = first.configured().optimizer
+        self.stepping = first.configured()
+        self.optimizer = self.stepping.optimizer
         self.optimizer.param_groups[0]["params"] = [self.flat]
         begun = {k: v for k, v in self.optimizer.state.items() if v}
         self.optimizer.state.clear()
@@ -139,7 +141,8 @@ class Stacked:
         self.optimizer.state.clear()
         for name, t in tensors.items():
             if name.startswith("optimizer/"):
-                self.optimizer.state[self.flat][name.removeprefix("optimizer/")] = t.clone()
+                key = name.removeprefix("optimizer/")
+                self.optimizer.state[self.flat][key] = self.stepping.held(self.flat, key, t)
 
     def set_state(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Set parameters and buffers alone."""
@@ -218,7 +221,7 @@ class Stacked:
         """The training part in an epoch's order, and the axis of its observations."""
         leaves = self.parts["train"]
         if order is None:
-            return leaves, self.axis
+            return list(copied(leaves)), self.axis
         if order.ndim == 1:
             return [leaf.index_select(self.axis, order) for leaf in leaves], self.axis
         if self.own_data:
@@ -270,7 +273,7 @@ class Stacked:
     def _risk(self, name: str) -> np.ndarray:
         n, totals = self.members[0].parts[name].n, []
         with torch.no_grad():
-            blocks = (leaf.split(EVAL_BLOCK, self.axis) for leaf in self.parts[name])
+            blocks = (leaf.split(EVAL_BLOCK, self.axis) for leaf in copied(self.parts[name]))
             totals = [self.totals(self.flat, block, name) for block in zip(*blocks, strict=True)]
         return (torch.stack(totals).sum(0) / n).cpu().numpy()
 

@@ -1,7 +1,7 @@
 // Runs beside each other: curves, and where their configs differ.
 import { get, view } from "./api.js";
 import { fill, flag, h, panel, patch, runLink, status, sweepLink, toggle } from "./dom.js";
-import { BOOKS, curveChart, legend, spansDecades } from "./curves.js";
+import { axisOf, BOOKS, curveChart, legend, pointsOver, spansDecades } from "./curves.js";
 import { columnStyle, finite, flat, many, short } from "./format.js";
 import { CUT, FAILED, OPEN, WELL } from "./model.js";
 
@@ -69,14 +69,17 @@ class ComparePage {
     }
     let logs = 0;
     for (const [name, one] of this.charts) {
-      const single = (runs) => runs.filter((run) => run.records.columns[name]).map((run) => line(run, name));
+      const counting = this.runs[0].records.axis || "epoch";
+      const [axis, ...other] = new Set(this.bands ? [counting] : this.runs.filter((run) => run.records.columns[name]).map((run) => axisOf(run, name, run.records.columns, counting)));
+      const by = other.length ? counting : axis;
+      const single = (runs) => runs.filter((run) => run.records.columns[name]).map((run) => line(run, name, by === counting ? run.records.axis : by));
       const { lines, bands, said } = this.bands ? banded(groups, name, single) : { lines: single(this.runs), bands: [], said: [] };
       const log = this.log ? this.log === "1" : spansDecades(lines.filter((one) => !one.lost));
       const beyond = lines.filter((one) => one.lost).length;
       if (beyond && beyond < lines.length) said.push(`The axis fits the runs that ended well or still train; arrows show where ${beyond === 1 ? "another" : `${beyond} others`} leave${beyond === 1 ? "s" : ""} it.`);
       one.say(...(said.length ? [said.join(" ")] : []));
       logs += log;
-      one.show(lines, { log, smooth: this.bands ? 0 : this.smooth, axisName: this.runs[0].records.axis || "epoch", bands });
+      one.show(lines, { log, smooth: this.bands ? 0 : this.smooth, axisName: by, bands });
     }
     // Without a choice of the user, the button shows the default.
     if (!this.log) this.logButton.setAttribute("aria-pressed", String(logs > 0));
@@ -119,7 +122,7 @@ class ComparePage {
     const best = this.judge();
     const number = (m) => { const style = columnStyle(this.runs.map((r) => r.metrics[m])); return this.runs.map((r) => h("td.num", {}, finite(r.metrics[m]) ? (m === best.metric && r === best.run ? h("b", { title: "the best of the runs that ended well" }, style(r.metrics[m])) : style(r.metrics[m])) : m in r.metrics ? "not finite" : "", r.contaminated && /test/.test(m) && flag("contaminated", "tuned on the test set", "bad"), m === metrics[0] && (OPEN.has(r.status) ? flag("so far", "not over") : !WELL.has(r.status) && flag(r.status, r.reason || "its numbers do not count", FAILED.has(r.status) ? "bad" : "")))); };
     made.body.append(h("div.bounded.scroll", { tabindex: "0", role: "group", "aria-label": "differences", style: { maxHeight: "560px" } }, h("table.plain", {}, h("thead", {}, h("tr", {}, h("th", {}, h("span.hidden-text", {}, "of")), this.runs.map((run) => h("th.num", {}, runLink(run))))),
-      h("tbody", {}, row("state", this.runs.map((run) => h("td.num", {}, status(run.status, run.reason)))), metrics.map((m) => row(m, number(m))), row("epochs", this.runs.map((run) => h("td.num", {}, run.epochs))),
+      h("tbody", {}, row("state", this.runs.map((run) => h("td.num", {}, status(run.status, run.reason)))), metrics.map((m) => row(m, number(m))), row(new Set(this.runs.map((run) => run.counted)).size > 1 ? "epochs or steps" : this.runs[0].counted, this.runs.map((run) => h("td.num", {}, run.epochs))),
         names.map((n) => row(n, this.runs.map((run) => h("td.num", { class: differ.has(n) && run.config[n] !== this.runs[0].config[n] ? "changed" : "", title: String(run.config[n] ?? "").slice(0, 500) }, short(run.config[n]).slice(0, 60)))))))));
     const bold = best.run ? ` Bold: the best by ${best.metric}.` : "";
     if (!differ.size) made.say(`Their configs are the same.${bold}`);
@@ -130,10 +133,8 @@ class ComparePage {
   async changed() { if (this.runs.some((run) => OPEN.has(run.status))) await this.load(); }
 }
 
-function line(run, name) {
-  const x = run.records.columns[run.records.axis];
-  const at = x.map((_, i) => i).filter((i) => run.records.columns[name][i] !== null);
-  return { name: run.name, x: at.map((i) => x[i]), y: at.map((i) => run.records.columns[name][i]), colour: run.colour, wide: 1.5, lost: FAILED.has(run.status) };
+function line(run, name, axis) {
+  return { name: run.name, ...pointsOver(run.records.columns, axis, name), colour: run.colour, wide: 1.5, lost: FAILED.has(run.status) };
 }
 
 // A band for each setting, as the server computed it; single runs if they are too few.

@@ -18,6 +18,22 @@ export function families(names) {
   return [...found].map(([key, list]) => [list.length > 1 ? key : list[0], order(list)]).sort((a, b) => keeping(a[1]) - keeping(b[1]) || b[1].length - a[1].length);
 }
 
+// The column over which a program wants a metric drawn (wandb.define_metric), if the run has it; else
+// the one that counts its records.
+export function axisOf(run, name, columns, counting) {
+  const axes = Object.entries(run.labels?.axes || {}), named = axes.find(([pattern]) => pattern === name);
+  const fits = (pattern) => pattern.includes("*") && new RegExp(`^${pattern.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join(".*")}$`).test(name);
+  const [, own] = named || axes.filter(([pattern, axis]) => axis !== name && fits(pattern)).at(-1) || [];
+  return own !== undefined && own !== name && columns[own]?.some(finite) ? own : counting;
+}
+
+// The points of a column over another, in its order.
+export function pointsOver(columns, x, name) {
+  const at = (columns[x] || []).map((_, i) => i).filter((i) => columns[name][i] !== null && finite(columns[x][i]));
+  at.sort((a, b) => columns[x][a] - columns[x][b] || a - b);
+  return { x: at.map((i) => columns[x][i]), y: at.map((i) => columns[name][i]) };
+}
+
 // Columns about progress, such as seconds, come last.
 export const BOOKS = new Set(["learning_rate", "lr", "momentum", "seconds", "time", "runtime"]);
 const keeping = (list) => Number(list.every((name) => BOOKS.has(name)));

@@ -12,6 +12,9 @@ export function short(value, digits = 4) {
   return String(Number(value.toPrecision(digits)));
 }
 
+// What a setting is ranked by: the mean of its folds, else the median over its seeds.
+export const center = (one) => one?.mean ?? one?.median ?? null;
+
 // One format for a whole column, so that digits are aligned.
 export function columnStyle(values, digits = 4) {
   const sizes = [];

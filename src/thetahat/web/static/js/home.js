@@ -2,7 +2,7 @@
 import { get, view } from "./api.js";
 import { command, fill, flag, h, panel, patch, runLink, status, sweepLink } from "./dom.js";
 import { ago, brief, finite, local, many, short, span } from "./format.js";
-import { CUT, FAILED, kindOf, OPEN, readRuns, sum } from "./model.js";
+import { countSteps, CUT, FAILED, kindOf, OPEN, readRuns, sum } from "./model.js";
 
 const MOST = 100;
 const MOST_CHIPS = 12;
@@ -67,7 +67,7 @@ const table = (heads, rows, label) => h("div.scroll", { tabindex: "0", role: "gr
 function sweepsPanel(sweeps) {
   const made = panel("Sweeps", "");
   const rows = sweeps.slice(0, MOST).map((s) => h("tr", {}, h("td.word", {}, sweepLink(s.id, s.name)), h("td.wide", {}, s.project || ""), h("td", {}, status(s.state, s.reason)), h("td", {}, bar(s)),
-    h("td.wide", {}, s.metric || h("span.dim", {}, "none")), h("td.num", { title: s.best?.replicated ? `the best setting: ${s.best.says} ${short(s.best.low)} to ${short(s.best.high)}, n = ${s.best.n} of ${s.best.runs}` : "" }, s.best ? short(s.best.value, 5) : "", s.best?.replicated && h("span.dim.small", {}, ` median of ${s.best.n}`), s.best?.failed > 0 && flag(`${s.best.failed} failed`, "of the runs of the best setting", "bad"), s.best?.unfinished > 0 && flag(`${s.best.unfinished} unfinished`, "of the runs of the best setting"), s.best && s.contaminated && flag("contaminated", "it tunes on the test set: no estimate of the risk", "bad"), s.best && !s.seeded && (s.plan?.replicates || 1) < 2 && flag("1 seed", "each setting was run with one seed", "plain")),
+    h("td.wide", {}, s.metric || h("span.dim", {}, "none")), h("td.num", { title: s.best?.replicated ? `the best setting: ${s.best.says} ${short(s.best.low)} to ${short(s.best.high)}, n = ${s.best.n} of ${s.best.runs}` : "" }, s.best ? short(s.best.value, 5) : "", s.best?.replicated && h("span.dim.small", {}, ` ${s.best.word} of ${s.best.n}`), s.best?.failed > 0 && flag(`${s.best.failed} failed`, "of the runs of the best setting", "bad"), s.best?.unfinished > 0 && flag(`${s.best.unfinished} unfinished`, "of the runs of the best setting"), s.best && s.contaminated && flag("contaminated", "it tunes on the test set: no estimate of the risk", "bad"), s.best && !s.seeded && (s.plan?.replicates || 1) < 2 && flag("1 seed", "each setting was run with one seed", "plain")),
     h("td.wide", {}, s.method), h("td", { title: local(s.created) }, ago(s.created))));
   made.body.append(sweeps.length ? table([["sweep"], ["project", "wide"], ["state"], ["runs over"], ["metric", "wide"], ["best", "num"], ["method", "wide"], ["begun"]], rows, "sweeps") : h("div.empty", {}, "No sweep."));
   if (sweeps.length > MOST) made.say(`The latest ${MOST} of ${sweeps.length}; find others by name.`);
@@ -81,7 +81,7 @@ function runsPanel(runs, answer) {
   const metrics = ["val_risk", "test_risk", "train_risk", ...names].filter((m, i, list) => names.includes(m) && list.indexOf(m) === i).slice(0, 3);
   const rows = runs.slice(0, MOST).map((r) => h("tr", {}, h("td.word", {}, runLink(r)), h("td", {}, status(r.status, r.reason)), h("td.wide", {}, r.experiment), metrics.map((m) => h("td.num", {}, finite(r.metrics[m]) ? short(r.metrics[m]) : m in r.metrics ? "not finite" : "", m === metrics[0] && (FAILED.has(r.status) ? flag(r.status, r.reason, "bad") : OPEN.has(r.status) ? flag("so far", "not over") : CUT.has(r.status) && flag(r.status, r.reason || "it did not finish")), r.contaminated && /test/.test(m) && flag("contaminated", "tuned on the test set", "bad"))),
     h("td.num", {}, r.epochs), h("td.num", {}, span(r.time)), h("td", { title: local(r.created) }, ago(r.created))));
-  made.body.append(runs.length ? table([["run"], ["state"], ["experiment", "wide"], ...metrics.map((m) => [m, "num"]), ["epochs", "num"], ["time", "num"], ["begun"]], rows, "runs of no sweep") : h("div.empty", {}, "No run."));
+  made.body.append(runs.length ? table([["run"], ["state"], ["experiment", "wide"], ...metrics.map((m) => [m, "num"]), [countSteps(runs) ? "steps" : runs.some((run) => countSteps([run])) ? "epochs or steps" : "epochs", "num"], ["time", "num"], ["begun"]], rows, "runs of no sweep") : h("div.empty", {}, "No run."));
   if (answer.loose_total > runs.length) made.say(`The latest ${Math.min(runs.length, MOST)} of ${many(answer.loose_total, "run")}; thetahat runs lists all.`);
   return made.root;
 }

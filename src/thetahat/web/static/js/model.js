@@ -55,6 +55,9 @@ function seconds(run) {
 // Join reasons that differ by their numbers only.
 export const kindOf = (run) => `${run.status} ${(run.reason || "").replace(/-?\d[\d.e+-]*|\bnan\b|-?\binf\b/gi, "#")}`;
 
+// Whether the numbers of epochs of these runs are steps, which programs count.
+export const countSteps = (runs) => runs.some((run) => run.epochs) && runs.every((run) => !run.epochs || (run.max_epochs === null && run.metrics.epoch !== run.epochs));
+
 export class Model {
   constructor(answer) {
     this.byId = new Map();
@@ -134,6 +137,7 @@ export class Model {
     this.byName = new Map(this.parameters.map((p) => [p.name, p]));
     this.varying = this.parameters.filter((p) => p.varies);
     this.metrics = [...metrics.keys()].sort((a, b) => rank(a) - rank(b));
+    this.steps = countSteps(this.runs);
   }
 
   // Settings in the server's ranking by the shown metric.

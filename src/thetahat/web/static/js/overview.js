@@ -1,6 +1,6 @@
 // The sweep's charts: metric over time, parallel coordinates, slice, contour.
 import { axis, base, chart, css, cut, logAxis, nothing, ramp, rampColour, tip, tooltip } from "./charts.js";
-import { finite, short } from "./format.js";
+import { center, finite, short } from "./format.js";
 import { categories, counts, FAILED, OPEN, settingFor } from "./model.js";
 
 const MANY = 2000;
@@ -98,7 +98,7 @@ function timeOption(state, drawn, runAt) {
   for (const run of lost) if (state.kept.has(run.id)) dots.lost.add(run, at(run), edge.high);
   drawn.lists = dots.list;
   const told = (state.model.standing?.replicated ? state.model.standing : state.model.sampled)?.running[byTime ? "time" : "run"] ?? null;
-  // With replicates the best is a setting's median, never the luckiest run.
+  // With replicates the best is a setting's median, or the mean of its folds, never the luckiest run.
   if (told) ended.splice(0, Infinity, ...told.map(([at, y]) => [byTime ? Date.parse(at) : at - state.first + 1, y]));
   const line = [];
   if (byTime) ended.sort((a, b) => a[0] - b[0]);
@@ -120,7 +120,7 @@ function timeOption(state, drawn, runAt) {
 export function shader(runs, state) {
   // A replicated run has the value of its setting.
   const judged = state.model.standing?.replicated;
-  const worth = (run) => (judged && finite(settingFor(run)?.median) ? settingFor(run).median : run.metrics[state.metric]);
+  const worth = (run) => (judged && finite(center(settingFor(run))) ? center(settingFor(run)) : run.metrics[state.metric]);
   const sorted = Float64Array.from(runs, (run) => state.sign * worth(run)).sort();
   const colours = ramp();
   const rankOf = (run) => {

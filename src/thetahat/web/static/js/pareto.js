@@ -70,7 +70,7 @@ export class ParetoPanel {
 
   tipOf(point) {
     const objectives = this.front.objectives.map((one, k) => [one.name, short(point.values[k])]);
-    return tip(point.name || `medians of ${point.n} runs`, [...objectives, ...this.varying(point)], "no other improves on it");
+    return tip(point.name || `${this.front.word}s of ${point.n} runs`, [...objectives, ...this.varying(point)], "no other improves on it");
   }
 
   varying(point) {

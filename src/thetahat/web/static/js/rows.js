@@ -130,7 +130,7 @@ export class RowsTable {
     const focus = document.activeElement?.dataset.sort;
     fill(this.head, h("div.row", { role: "row", "aria-rowindex": "1" }, h("span.pick", { role: "columnheader" }, h("span.hidden-text", {}, "select")),
       this.columns.map((column, k) => h("span", { role: "columnheader", class: `${numeric(column, state) ? "num" : ""} ${column === "name" ? "frozen" : ""}`, style: { width: `${this.widths[k]}px` }, "aria-sort": sorted !== column ? null : state.sort.startsWith("-") ? "descending" : "ascending" },
-        h("button", { type: "button", "data-sort": column, title: `Sort by ${title(column)}`, onclick: () => { this.on.sorted(next(column)); this.load(); } }, title(column), h("i", { "aria-hidden": "true" }, sorted !== column ? "" : state.sort.startsWith("-") ? " ↓" : " ↑"))))));
+        h("button", { type: "button", "data-sort": column, title: `Sort by ${title(column, state.model)}`, onclick: () => { this.on.sorted(next(column)); this.load(); } }, title(column, state.model), h("i", { "aria-hidden": "true" }, sorted !== column ? "" : state.sort.startsWith("-") ? " ↓" : " ↑"))))));
     if (focus) this.head.querySelector(`[data-sort="${CSS.escape(focus)}"]`)?.focus();
   }
 }

@@ -1,7 +1,7 @@
 // The page of a run.
 import { get, view } from "./api.js";
 import { command, fill, flag, h, panel, patch, runLink, status, sweepLink, toggle } from "./dom.js";
-import { BOOKS, curveChart, families, legend, spansDecades } from "./curves.js";
+import { axisOf, BOOKS, curveChart, families, legend, pointsOver, spansDecades } from "./curves.js";
 import { ago, brief, finite, flat, local, short, span } from "./format.js";
 import { CUT, FAILED } from "./model.js";
 import { keptPanels } from "./tables.js";
@@ -92,7 +92,7 @@ class RunPage {
       h("dl.tiles", {}, names.map((name) => tile(name, finite(run.metrics[name]) ? h("span", { title: run.metrics[name] }, short(run.metrics[name], 5)) : h("small", {}, "not finite"), bag && name === "val_risk" && h("small", { title: "each row is predicted by the members that held it out" }, " out of bag"), marks.map((m) => m.cloneNode(true)), run.contaminated && /test/.test(name) && flag("contaminated", "", "bad"))),
         by && tile(`best ${by}`, short(run.metrics[by], 5), h("small", {}, ` at epoch ${run.best_epoch}`)),
         finite(run.best_val_risk) && !bag && tile("best val_risk", short(run.best_val_risk, 5), finite(run.best_epoch) && h("small", {}, ` at epoch ${run.best_epoch}`)),
-        tile("epochs", run.epochs.toLocaleString("en"), run.max_epochs && run.max_epochs !== run.epochs ? h("small", {}, ` of ${run.max_epochs.toLocaleString("en")}`) : ""),
+        tile(run.counted, run.epochs.toLocaleString("en"), run.max_epochs && run.max_epochs !== run.epochs ? h("small", {}, ` of ${run.max_epochs.toLocaleString("en")}`) : ""),
         finite(run.total_seconds) && tile("time", span(run.total_seconds), h("small", {}, seconds(run.seconds))),
         run.n_params !== null && tile("parameters", run.n_params.toLocaleString("en"))));
   }
@@ -105,16 +105,20 @@ class RunPage {
     if (!names.length) { fill(this.curves, h("section.panel", {}, h("div.body", {}, h("div.empty", {}, this.run.status === "running" || this.run.status === "queued" ? "Nothing has been logged yet; curves appear here by themselves." : "This run logged no records.")))); this.charts.clear(); return; }
     // A constant learning rate is shown as a number, not as a curve.
     const flat = names.filter((n) => BOOKS.has(n) && names.length > 1 && x.length > 1 && this.columns[n].every((v) => v === this.columns[n][0]));
-    const all = families(names.filter((n) => !flat.includes(n)));
+    const axes = new Map(names.map((n) => [n, axisOf(this.run, n, this.columns, this.axis)]));
+    const all = families(names.filter((n) => !flat.includes(n))).flatMap(([label, list]) => {
+      const known = [...new Set(list.map((n) => axes.get(n)))];
+      return known.length === 1 ? [[label, list]] : known.map((axis) => { const some = list.filter((n) => axes.get(n) === axis); return [some.length > 1 ? `${label}, by ${axis}` : some[0], some]; });
+    });
     const groups = all.slice(0, MOST_CHARTS);
-    const key = JSON.stringify([groups, lost]);
+    const key = JSON.stringify([groups, lost, groups.map(([, list]) => axes.get(list[0]))]);
     if (key !== this.drawnKey) {
       this.drawnKey = key;
       for (const one of this.charts.values()) one.chart.close();
       this.charts.clear();
       fill(this.curves, lost.length > 0 && h("section.panel", {}, h("div.body", {}, h("div.empty", {}, `No finite number was logged of ${lost.slice(0, 12).join(", ")}.`))), groups.map(([label, list], i) => {
         const made = panel(label, groups.length === 1 ? "" : i === 0 && list.length > 1 ? "s8" : "s4");
-        const one = curveChart(`${label}, by ${this.axis}`, i === 0 ? "tall" : list.length > 1 || i < 2 ? "tall" : "");
+        const one = curveChart(`${label}, by ${axes.get(list[0])}`, i === 0 ? "tall" : list.length > 1 || i < 2 ? "tall" : "");
         made.body.append(one.element, list.length > 1 ? legend(list.map((name, k) => ({ name, colour: k }))) : "");
         this.charts.set(label, { chart: one, list, say: made.say, constant: (words) => made.add(` Constant: ${words}.`) });
         return made.root;
@@ -123,11 +127,12 @@ class RunPage {
     let logs = false;
     const mean = finite(this.run.detail?.members) ? `The mean of ${this.run.detail.members} members, over the epochs that all of them did.` : "";
     for (const [label, { chart, list, say }] of this.charts) {
-      const lines = list.map((name, k) => { const at = x.map((_, i) => i).filter((i) => this.columns[name][i] !== null); return { name, x: at.map((i) => x[i]), y: at.map((i) => this.columns[name][i]), colour: k, dash: /^val|test/.test(name) && list.length > 1 && k > 1 }; });
+      const by = axes.get(list[0]);
+      const lines = list.map((name, k) => ({ name, ...pointsOver(this.columns, by, name), colour: k, dash: /^val|test/.test(name) && list.length > 1 && k > 1 }));
       const log = this.log ? this.log === "1" : spansDecades(lines);
       if (label === groups[0][0]) logs = log;  // the button tells of the first chart
-      const marked = list.includes("val_risk") && finite(this.run.best_epoch) && this.axis === "epoch";
-      chart.show(lines, { log, smooth: this.smooth, axisName: this.axis, mark: marked ? { x: this.run.best_epoch, words: `best, ${this.run.best_epoch}` } : null });
+      const marked = list.includes("val_risk") && finite(this.run.best_epoch) && by === "epoch";
+      chart.show(lines, { log, smooth: this.smooth, axisName: by, mark: marked ? { x: this.run.best_epoch, words: `best, ${this.run.best_epoch}` } : null });
       const missing = list.filter((name) => this.columns[name].filter(finite).length < x.length && /risk/.test(name));
       say(...[label === groups[0][0] ? mean : "", list.includes("train_risk") && !mean && list.includes("val_risk") ? gap(this.run, this.columns) : "", missing.length && FAILED.has(this.run.status) ? " Where a line is broken the number was not finite." : "", label === groups[0][0] && this.rows > x.length ? ` ${x.length.toLocaleString("en")} of ${this.rows.toLocaleString("en")} records drawn, peaks kept.` : ""].filter(Boolean));
     }

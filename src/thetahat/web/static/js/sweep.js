@@ -2,7 +2,7 @@
 import { download, get, post, view } from "./api.js";
 import { axis, base, chart, css, drawWhenIdle, ramp, tip, tooltip } from "./charts.js";
 import { ask, command, fill, fillSelect, flag, h, panel, patch, save, select, status, toggle } from "./dom.js";
-import { brief, finite, many, short, span } from "./format.js";
+import { brief, center, finite, many, short, span } from "./format.js";
 import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, solutions, sum, tied, WELL } from "./model.js";
 import { contourChart, reach, sliceChart, timeChart } from "./overview.js";
 import { axesOf, parallelChart } from "./parallel.js";
@@ -161,17 +161,17 @@ class SweepPage {
   // Show that several share the first place.
   tiedFlag(n, what) { return n > 1 && flag(`${n} alike`, `${n} ${what} have this number: it chooses none of them`, "plain"); }
 
-  // The best: with replicates a setting by its median, else a run.
+  // The best: with replicates a setting by its median, or the mean of its folds; else a run.
   leadTile() {
     const { runs, standing, front } = this.model;
     const tile = (name, ...words) => h("div.tile", {}, h("dt", {}, name), h("dd", {}, words));
     if (front) return h("div.tile.lead", {}, h("dt", {}, "Pareto front"), h("dd", {}, front.points.length.toLocaleString("en"), h("small", {}, ` of ${many(front.among, front.replicated ? "setting" : "run")}`)), h("dd.more", {}, "that no other improves on"));
     if (standing?.replicated) {
       const { lead } = standing;
-      if (!lead) return tile(`best median ${this.metric}`, h("small", {}, "none yet"));
+      if (!lead) return tile(`best ${standing.word} ${this.metric}`, h("small", {}, "none yet"));
       const words = Object.entries(lead.config).filter(([k]) => this.model.byName.get(k)?.varies).map(([k, v]) => `${k}=${short(v, 3)}`).join(", ");
       const marks = [this.tiedFlag(lead.tied, "settings"), lead.contaminated && flag("contaminated", "tuned on the test set: its test numbers estimate nothing", "bad"), lead.n < 2 && flag("1 seed", "one run only: no spread is known", "plain"), lead.failed > 0 && flag(`${lead.failed} failed`, "of its runs", "bad"), lead.unfinished > 0 && flag(`${lead.unfinished} unfinished`, "of its runs"), !lead.settled && flag("few ended", "fewer than half of the runs of any setting have ended well", "bad")];
-      return h("div.tile.lead", {}, h("dt", {}, `best median ${this.metric}`), h("dd", {}, h("a", { href: `/compare?runs=${lead.ids.slice(0, 60).map(encodeURIComponent).join(",")}&bands=1`, title: `the setting ${words}` }, short(lead.median, 5)), marks),
+      return h("div.tile.lead", {}, h("dt", {}, `best ${standing.word} ${this.metric}`), h("dd", {}, h("a", { href: `/compare?runs=${lead.ids.slice(0, 60).map(encodeURIComponent).join(",")}&bands=1`, title: `the setting ${words}` }, short(center(lead), 5)), marks),
         h("dd.more", {}, `${lead.says}: ${short(lead.low, 4)} to ${short(lead.high, 4)}; n=${lead.n} of ${lead.runs}`), words && h("dd.more", { title: words }, words));
     }
     const lead = best(runs, this.metric, this.sign);
@@ -211,7 +211,7 @@ class SweepPage {
     const logY = toggle("log", this.logY, (on) => { view.set({ log: on ? "1" : "0" }); this.logY = on; this.time.draw(); this.sliced.draw(); }, "Logarithmic axis");
     const xBox = select("along", [["run", "by run"], ["time", "by time"]], this.x, (x) => { view.set({ x: x === "run" ? null : x }); this.x = x; this.time.draw(); });
     this.timePanel = panel("Metric over time", "s8", [metricBox, goalBox, xBox, logY]);
-    this.timePanel.body.append(this.time.element, timeLegend(model.standing?.replicated));
+    this.timePanel.body.append(this.time.element, timeLegend(model.standing));
     this.effectPanel = panel("What matters", "s4");
     this.effectPanel.body.append(h("div.empty", {}, "Being computed…"));
     this.parallelPanel = panel("Parallel coordinates", "", [rampLegend(), h("button", { type: "button", onclick: () => this.clearBrushes(), title: "Remove what was drawn on the axes" }, "Clear")]);
@@ -262,8 +262,8 @@ class SweepPage {
     const { all, shown } = columnsOf(this);
     const now = new Set(this.columns.length ? this.columns : shown);
     const search = h("input", { type: "search", placeholder: "which column?", "aria-label": "Find a column" });
-    const rows = all.map((c) => { const box = h("input", { type: "checkbox", checked: now.has(c) }); box.addEventListener("change", () => { box.checked ? now.add(c) : now.delete(c); this.columns = all.filter((one) => now.has(one)); view.set({ cols: this.columns.join(",") }); this.remakeTable(); }); return [c, h("label", {}, box, title(c), h("span.dim", {}, c.startsWith("c.") ? " config" : c.startsWith("m.") ? " metric" : ""))]; });
-    search.addEventListener("input", () => { for (const [c, row] of rows) row.hidden = !title(c).toLowerCase().includes(search.value.toLowerCase()); });
+    const rows = all.map((c) => { const box = h("input", { type: "checkbox", checked: now.has(c) }); box.addEventListener("change", () => { box.checked ? now.add(c) : now.delete(c); this.columns = all.filter((one) => now.has(one)); view.set({ cols: this.columns.join(",") }); this.remakeTable(); }); return [c, h("label", {}, box, title(c, this.model), h("span.dim", {}, c.startsWith("c.") ? " config" : c.startsWith("m.") ? " metric" : ""))]; });
+    search.addEventListener("input", () => { for (const [c, row] of rows) row.hidden = !title(c, this.model).toLowerCase().includes(search.value.toLowerCase()); });
     const usual = h("button", { type: "button", onclick: () => { view.set({ cols: null }); this.columns = []; const { shown: back } = columnsOf(this); now.clear(); back.forEach((c) => now.add(c)); rows.forEach(([c, row]) => { row.firstChild.checked = now.has(c); }); this.remakeTable(); } }, "As usual");
     return h("details.menu", {}, h("summary.button", {}, "Columns"), h("div", {}, h("div.tools", {}, search, usual), h("div.list", {}, rows.map(([, row]) => row))));
   }
@@ -447,14 +447,14 @@ class SweepPage {
   async loadGroups() {
     if (!this.over.length) { fill(this.groupBody, h("div.empty", {}, "Nothing is averaged out.")); return; }
     const words = this.over.map((o) => `over=${encodeURIComponent(o)}`).join("&");
-    const { n, groups, shared_order: shared, same } = await get(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/groups?${words}&metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
-    this.bands ||= chart("short", "Settings by their median, with quantile bands");
+    const { n, groups, shared_order: shared, same, word } = await get(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/groups?${words}&metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
+    this.bands ||= chart("short", "Settings from the best, with quantile bands");
     this.bands.set(() => bandsOption(groups, this));
     const box = h("div");
     settingsTable(box, groups, this, n);
     fill(this.groupBody, this.bands.element, box);
     this.bands.draw();
-    this.groupSay(`${many(n, "setting")}, ordered by median. Thin lines: 10 % to 90 %, thick: 25 % to 75 %, of fewer than ${FEW} runs from the least to the greatest; over runs that ended well. Those that failed or did not finish are counted beside them.${same ? " All runs of a setting gave identical numbers: what is averaged out changes nothing." : shared ? " Seeds share the order of batches, so the bands are too narrow." : ""}`);
+    this.groupSay(`${many(n, "setting")}, ordered by ${word}. Thin lines: 10 % to 90 %, thick: 25 % to 75 %, of fewer than ${FEW} runs from the least to the greatest; over runs that ended well. Those that failed or did not finish are counted beside them.${same ? " All runs of a setting gave identical numbers: what is averaged out changes nothing." : shared ? " Seeds share the order of batches, so the bands are too narrow." : ""}`);
   }
 
   async export(format) {
@@ -548,13 +548,13 @@ function signed(e) {
     h("i", { class: e.correlation < 0 ? "neg" : "", style: { left: `${a}%`, width: `${b - a}%` } }), e.low !== null && h("u", { style: { left: `${at(e.low)}%`, width: `${at(e.high) - at(e.low)}%` } }), h("span.hidden-text", {}, short(e.correlation, 2)));
 }
 
-const timeLegend = (replicated) => h("div.legend.dim", {}, [["i.dot", "--c1", "ended well"], ["i.ring", "", "not over, cut short, or failed"], ["i.up", "", "failed without a number, or beyond the axis"], ["i", "--c2", replicated ? "best setting's median, once its runs are over" : "running best"]].map(([tag, c, word]) => h("span", {}, h(tag, c ? { style: { background: `var(${c})` } } : {}), word)));
+const timeLegend = (standing) => h("div.legend.dim", {}, [["i.dot", "--c1", "ended well"], ["i.ring", "", "not over, cut short, or failed"], ["i.up", "", "failed without a number, or beyond the axis"], ["i", "--c2", standing?.replicated ? `best setting's ${standing.word}, once its runs are over` : "running best"]].map(([tag, c, word]) => h("span", {}, h(tag, c ? { style: { background: `var(${c})` } } : {}), word)));
 const rampLegend = () => h("span.ramp", {}, "worst", h("i", {}, [...ramp()].reverse().map((c) => h("b", { style: { background: c } }))), "best");
 
 function bandsOption(groups, state) {
   const sorted = groups.filter((g) => g.metrics[state.metric]).slice(0, 60);
   // For few runs draw the least and the greatest in place of quantiles.
-  const data = sorted.map((g, i) => { const m = g.metrics[state.metric]; return m.n < FEW ? [i, m.q0, m.median, m.median, m.median, m.q100, m.n] : [i, m.q10, m.q25, m.median, m.q75, m.q90, m.n]; });
+  const data = sorted.map((g, i) => { const m = g.metrics[state.metric]; return m.n < FEW ? [i, m.q0, center(m), center(m), center(m), m.q100, m.n] : [i, m.q10, m.q25, center(m), m.q75, m.q90, m.n]; });
   const log = data.every((d) => d[1] > 0) && Math.max(...data.map((d) => d[5])) / Math.min(...data.map((d) => d[1])) > 100;
   // A setting is named if that is short enough; else the label is its place in the table below.
   const names = Object.keys(sorted[0]?.config || {}).filter((n) => state.model.byName.get(n)?.varies && !state.over.includes(n));
@@ -565,7 +565,7 @@ function bandsOption(groups, state) {
     renderItem: (_p, api) => { const [a, b] = [api.coord([api.value(0), api.value(from)]), api.coord([api.value(0), api.value(to)])]; return { type: "rect", shape: { x: a[0] - width / 2, y: Math.min(a[1], b[1]), width, height: Math.max(1, Math.abs(b[1] - a[1])) }, style: { fill: css("--c1"), opacity } }; } });
   return base({
     xAxis: axis(`${named ? names.join(", ") : "settings"}, the best first`, { type: "category", data: data.map((d) => said(d[0])) }), yAxis: axis("", { type: log ? "log" : "value" }),
-    tooltip: tooltip({ trigger: "axis", formatter: (ps) => { const i = ps[0]?.dataIndex ?? 0; const g = sorted[i]; if (!g) return ""; const m = g.metrics[state.metric]; return tip(`median ${short(m.median)}`, [m.n < FEW ? ["least to greatest", `${short(m.q0)} to ${short(m.q100)}`] : ["10 % to 90 %", `${short(m.q10)} to ${short(m.q90)}`], ["runs", `${m.n} of ${g.runs}${g.failed ? `, ${g.failed} failed` : ""}${g.unfinished ? `, ${g.unfinished} unfinished` : ""}`], ...Object.entries(g.config).filter(([n]) => state.model.byName.get(n)?.varies).slice(0, 10).map(([n, v]) => [n, short(v)])]); } }),
+    tooltip: tooltip({ trigger: "axis", formatter: (ps) => { const i = ps[0]?.dataIndex ?? 0; const g = sorted[i]; if (!g) return ""; const m = g.metrics[state.metric]; return tip(`${m.mean === undefined ? "median" : "mean"} ${short(center(m))}`, [m.n < FEW ? ["least to greatest", `${short(m.q0)} to ${short(m.q100)}`] : ["10 % to 90 %", `${short(m.q10)} to ${short(m.q90)}`], ["runs", `${m.n} of ${g.runs}${g.failed ? `, ${g.failed} failed` : ""}${g.unfinished ? `, ${g.unfinished} unfinished` : ""}`], ...Object.entries(g.config).filter(([n]) => state.model.byName.get(n)?.varies).slice(0, 10).map(([n, v]) => [n, short(v)])]); } }),
     series: [bar(1, 5, thin, 0.4), bar(2, 4, 3 * thin, 0.5), { type: "scatter", data: data.map((d) => [d[0], d[3]]), symbol: "diamond", symbolSize: 9, itemStyle: { color: css("--c2") }, z: 5 }],
   });
 }

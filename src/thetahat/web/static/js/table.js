@@ -1,6 +1,6 @@
 // The table of runs: Tabulator, with cells and titles that are elements of text nodes.
 import { flag, fill, h, runLink, status } from "./dom.js";
-import { ago, columnStyle, finite, local, short, span } from "./format.js";
+import { ago, center, columnStyle, finite, local, short, span } from "./format.js";
 import { counts, CUT, FAILED, getter, OPEN, settingFor, value } from "./model.js";
 
 const OWN = {
@@ -14,7 +14,8 @@ let library = null;
 export const tableLibrary = () => (library ||= import("../vendor/tabulator/tabulator.esm.min.js").then((read) => read.TabulatorFull, (error) => { library = null; throw error; }));
 export const ROW = 28;
 
-export const title = (column) => OWN[column] || column.slice(2);
+// Programs count steps; experiments, which know how many epochs there will be, epochs.
+export const title = (column, model) => (column === "epochs" && model?.steps ? "steps" : OWN[column] || column.slice(2));
 
 // Which columns there are, and which are shown unless the address says otherwise.
 export function columnsOf(state) {
@@ -25,6 +26,7 @@ export function columnsOf(state) {
   const narrow = document.documentElement.clientWidth < 640;
   const told = metrics.slice(0, 3).map((m) => `m.${m}`);
   const judged = model.standing?.replicated ? ["setting"] : [];
+  if (model.standing) OWN.setting = `setting's ${model.standing.word}`;
   const shown = ["name", ...(narrow ? [...judged, ...told, "status"] : ["status", ...judged, ...told]), ...ranked.slice(0, MOST_PARAMETERS).map((n) => `c.${n}`), "epochs", "seconds", "n_params", "agent", "reason"];
   const all = [...new Set(["name", "status", ...judged, ...metrics.map((m) => `m.${m}`), ...ranked.map((n) => `c.${n}`), ...parameters.map((p) => `c.${p.name}`), "epochs", "seconds", "n_params", "agent", "reason", "attempt", "number", "created", "best_val_risk", "best_epoch", "replicate"])];
   return { all, shown };
@@ -71,11 +73,11 @@ export function cell(run, column, state) {
   return h("span", { title: String(v ?? "").slice(0, 2000) }, text.length > 80 ? `${text.slice(0, 79)}…` : text);
 }
 
-// A setting's median and its n.
+// A setting's median, or the mean of its folds, and its n.
 function settingCell(one) {
-  if (!one || one.median === null) return h("span.dim", {}, one ? `none of ${one.runs}` : "");
+  if (!one || center(one) === null) return h("span.dim", {}, one ? `none of ${one.runs}` : "");
   const lost = [one.failed && `${one.failed} failed`, one.unfinished && `${one.unfinished} unfinished`].filter(Boolean).join(", ");
-  return h("span", { title: `${one.says}: ${short(one.low)} to ${short(one.high)}, n = ${one.n} of ${one.runs}${lost ? `; ${lost}` : ""}` }, lost && flag(lost, "these runs gave no number", one.failed ? "bad" : ""), " ", short(one.median), h("span.dim", {}, ` n=${one.n}`));
+  return h("span", { title: `${one.says}: ${short(one.low)} to ${short(one.high)}, n = ${one.n} of ${one.runs}${lost ? `; ${lost}` : ""}` }, lost && flag(lost, "these runs gave no number", one.failed ? "bad" : ""), " ", short(center(one)), h("span.dim", {}, ` n=${one.n}`));
 }
 
 export function numeric(column, state) {
@@ -90,7 +92,7 @@ const lacks = (v) => v === null || v === undefined || v === "" || (typeof v === 
 // Widths from a sample of the cells: measuring every one would take longer than all the rest.
 function fitted(column, state) {
   const said = style(state, column);
-  let most = title(column).length + 5;
+  let most = title(column, state.model).length + 5;
   const every = Math.max(1, Math.floor(state.model.runs.length / 200));
   for (let i = 0; i < state.model.runs.length; i += every) { const v = value(state.model.runs[i], column); most = Math.max(most, Math.min(30, (finite(v) ? said(v) : short(v)).length)); }
   return Math.round(30 + 7.6 * most);
@@ -110,8 +112,8 @@ function definition(column, state) {
   const read = getter(column);
   const right = numeric(column, state);
   return {
-    title: title(column), field: column, frozen: column === "name" && document.documentElement.clientWidth > 640, hozAlign: right ? "right" : "left", headerHozAlign: right ? "right" : "left",
-    titleFormatter: () => h("span", { title: title(column) }, title(column)), mutator: undefined, accessor: undefined,
+    title: title(column, state.model), field: column, frozen: column === "name" && document.documentElement.clientWidth > 640, hozAlign: right ? "right" : "left", headerHozAlign: right ? "right" : "left",
+    titleFormatter: () => h("span", { title: title(column, state.model) }, title(column, state.model)), mutator: undefined, accessor: undefined,
     formatter: (one) => cell(one.getData(), column, state), tooltip: false,
     sorter: (a, b, ra, rb, _c, direction) => {
       const [x, y] = [read(ra.getData()), read(rb.getData())];
@@ -177,16 +179,17 @@ function groupHead(word, n, data, state) {
 // For fewer than five runs show the least and the greatest in place of quantiles.
 export const FEW = 5;
 function quantileCell(m, q, said) {
-  if (m.n >= FEW || q === "median") return said(m[q]);
+  if (m.n >= FEW || q === "median" || q === "mean") return said(m[q]);
   if (m.n < 2) return "";
   return q === "q10" ? [h("span.dim", {}, "least "), said(m.q0)] : q === "q90" ? [h("span.dim", {}, "greatest "), said(m.q100)] : "";
 }
 
-// Settings over their seeds, as the server has ordered them: median, quantiles, failures.
+// Settings over their seeds, as the server has ordered them: median (and the mean of folds), quantiles, failures.
 export function settingsTable(box, groups, state, n = groups.length) {
   const sorted = groups;
   const names = [...new Set(sorted.flatMap((g) => Object.keys(g.config)))].filter((n) => new Set(sorted.map((g) => String(g.config[n]))).size > 1).slice(0, 10);
-  const quantiles = ["median", "q10", "q25", "q75", "q90"];
+  const byMean = sorted.some((g) => g.metrics[state.metric]?.mean !== undefined);
+  const quantiles = [...(byMean ? ["mean"] : []), "median", "q10", "q25", "q75", "q90"];
   const said = columnStyle(sorted.flatMap((g) => quantiles.map((q) => g.metrics[state.metric]?.[q])));
   fill(box, h("div.bounded", { tabindex: "0", role: "group", "aria-label": "settings" }, h("table.plain", {},
     h("thead", {}, h("tr", {}, names.map((n) => h("th", { class: "num" }, n)), ["runs", "n", "failed", "unfinished", ...quantiles].map((n) => h("th.num", {}, n)), h("th", {}, h("span.hidden-text", {}, "more")))),

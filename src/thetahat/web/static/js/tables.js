@@ -179,7 +179,7 @@ function runTables(path, tables) {
     const columns = Object.keys(found.columns);
     const x = columns.includes(state.x) ? state.x : columns[0];
     const others = found.numbers.filter((c) => c !== x);
-    const y = others.includes(state.y) ? state.y : others[0];
+    const y = [state.y, found.drawn].find((c) => others.includes(c)) || others[0];
     const steps = tables.filter((t) => t.name === state.name && t.step !== null).map((t) => String(t.step));
     const pick = (label, options, value, key) => h("label", {}, label, select(label, options, value, (v) => { state[key] = v; load(); }));
     fill(controls, pick("across", columns, x, "x"), others.length > 0 && pick("up", others, y, "y"), steps.length > 1 && pick("step", [["", "latest"], ...steps], state.step, "step"));

@@ -1,0 +1,1 @@
+"""What does double descent cost, beside the lectures' loop of PyTorch fits?"""

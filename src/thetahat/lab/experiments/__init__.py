@@ -1,0 +1,1 @@
+"""Experiments of the lectures, one module each: ``thetahat lab list``."""

@@ -1,0 +1,209 @@
+"""PostgreSQL: connect to a store's database, and find its folder.
+
+A transaction that writes takes one lock of the whole store: ``alone``, as SQLite's write lock, or
+``beside`` others of its kind. Those beside each other lock the rows that they check before they
+write them; all that numbers things, or compares rows of several runs, is done alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from thetahat.core.errors import MissingExtra, StoreError
+from thetahat.core.places import ENVIRONMENT_FOLDER, FOLDER, Server
+from thetahat.store._postgres_errors import explain
+from thetahat.store._schema import meta, prepare, read_version
+from thetahat.store._sqlite import make_folder
+
+_LOCK = 0x7468_6574_6168
+"""The number of the store's advisory lock in its database."""
+_BEGIN = {
+    "alone": f"SELECT pg_advisory_xact_lock({_LOCK})",
+    "beside": f"SELECT pg_advisory_xact_lock_shared({_LOCK})",
+    "": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+}
+_CONNECT_S = 10
+STORE_ID = "store-id"
+"""The file in a store's folder that says which store the folder is of."""
+
+
+class PostgresDatabase:
+    """The database of a store.
+
+    Args:    timeout_s: limit of seconds to wait for another program's lock.
+    """
+
+    read_only = False
+
+    def __init__(self, server: Server, timeout_s: float) -> None:
+        self.place = server
+        self.folder = server.folder or Path(FOLDER).absolute()
+        self._timeout_s = timeout_s
+
+    def connect(self) -> Engine:
+        """Return an engine whose transactions begin with the store's lock, or read one moment."""
+        kind = _connection()
+
+        def opened() -> Any:
+            raw = kind.connect(self.place.url, connect_timeout=_CONNECT_S, autocommit=True)
+            raw.adapters.register_dumper(str, _text_dumper())
+            raw.execute(f"SET lock_timeout = {int(1000 * self._timeout_s)}")
+            raw.autocommit = False
+            return raw
+
+        # A connection that a restart of the server has closed is replaced before its use.
+        engine = create_engine(
+            "postgresql+psycopg://",
+            creator=opened,
+            poolclass=QueuePool,
+            pool_pre_ping=True,
+            use_native_hstore=False,
+        )
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            how = connection.get_execution_options().get("writes", "")
+            connection.connection.cursor().execute(_BEGIN[how])
+
+        return engine
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Raise errors of the driver as StoreErrors with a fix."""
+        failed = _driver().Error
+        try:
+            yield
+        except DBAPIError as error:
+            if not isinstance(error.orig, failed):
+                raise
+            raise StoreError(explain(error.orig, self.place, self._timeout_s)) from error
+        except failed as error:
+            raise StoreError(explain(error, self.place, self._timeout_s)) from error
+
+    def make_ready(self, engine: Engine, *, create: bool) -> None:
+        """Make or migrate the tables; find the folder.
+
+        Raises:  StoreError: there is no store and none is to be made; another program's database; a
+                 store of a newer version; a folder that this machine cannot see.
+        """
+        with engine.begin() as connection:
+            found = read_version(connection, str(self.place))
+        if found is None and not create:
+            raise StoreError(
+                f"there is no store in {self.place}; a run makes one, or give another with store="
+                " (--store)"
+            )
+        with engine.connect().execution_options(writes="alone") as connection, connection.begin():
+            prepare(connection, str(self.place))
+            self.folder = self._known_folder(connection)
+
+    @contextlib.contextmanager
+    def at_once(self, connection: Connection) -> Iterator[None]:
+        """Begin a transaction that writes, or raise an error of the driver without waiting."""
+        cursor = connection.connection.cursor()
+        cursor.execute("SET lock_timeout = 1")
+        connection.connection.commit()
+        try:
+            with connection.execution_options(writes="alone").begin():
+                yield
+        finally:
+            cursor.execute(f"SET lock_timeout = {int(1000 * self._timeout_s)}")
+            connection.connection.commit()
+
+    def health(self, connection: Connection) -> dict[str, Any]:
+        """Return version, server and size."""
+
+        def ask(query: str) -> Any:
+            return connection.exec_driver_sql(query).scalar()
+
+        return {
+            "version": read_version(connection, str(self.place)),
+            "integrity": "ok",
+            "journal": f"PostgreSQL {ask('SHOW server_version')}",
+            "runs": ask("SELECT count(*) FROM runs"),
+            "bytes": ask("SELECT pg_database_size(current_database())"),
+        }
+
+    def _known_folder(self, connection: Connection) -> Path:
+        known = {row.key: row.value for row in connection.execute(select(meta))}
+        if "folder" not in known:
+            folder, name = self.folder, secrets.token_hex(8)
+            make_folder(folder / STORE_ID)
+            try:
+                (folder / STORE_ID).write_text(name, encoding="ascii")
+            except OSError as error:
+                raise StoreError(
+                    f"the folder {folder} of the store {self.place} cannot be written"
+                    f" ({error.strerror or error}); give another with {ENVIRONMENT_FOLDER}, or with"
+                    " ?folder=PATH behind the address"
+                ) from error
+            rows = {"folder": str(folder), "folder_id": name}
+            connection.execute(meta.insert(), [{"key": k, "value": v} for k, v in rows.items()])
+            return folder
+        folder = self.place.folder or Path(known["folder"])
+        try:
+            found = (folder / STORE_ID).read_text(encoding="ascii")
+        except (OSError, ValueError):
+            found = None
+        if found != known["folder_id"]:
+            what = "does not see" if found is None else "has the folder of another store at"
+            raise StoreError(
+                f"this machine {what} {folder}, where the store {self.place} keeps checkpoints,"
+                f" logs, models and files; mount that folder here, or say where it is with"
+                f" {ENVIRONMENT_FOLDER}, or with ?folder=PATH behind the address"
+            )
+        return folder
+
+
+def _driver() -> Any:
+    try:
+        import psycopg
+    except ImportError as error:
+        raise MissingExtra("a store in PostgreSQL", "postgres") from error
+    return psycopg
+
+
+def _connection() -> Any:
+    """Return psycopg's connection, which a store that is dropped closes without a warning."""
+
+    class Connection(_driver().Connection):
+        def __del__(self) -> None:
+            """The driver's own, which warns, is for connections that a program holds itself."""
+
+    return Connection
+
+
+def _text_dumper() -> Any:
+    """Return psycopg's dumper of texts, without the character NUL, which PostgreSQL refuses."""
+    from psycopg.types.string import StrDumperUnknown
+
+    class Dumper(StrDumperUnknown):
+        def dump(self, obj: str) -> Any:
+            if "\x00" in obj:
+                obj = obj.replace("\x00", "\ufffd")
+            if "\\u0000" in obj:
+                obj = without_nul(obj)
+            return super().dump(obj)
+
+    return Dumper
+
+
+def without_nul(text: str) -> str:
+    """Replace NUL in JSON by the character for what cannot be shown.
+
+    >>> print(without_nul(r'["a\\u0000b", "c:\\\\u0000"]'))
+    ["a\\ufffdb", "c:\\\\u0000"]
+    """
+    parts = text.split("\\u0000")
+    for k, part in enumerate(parts[:-1]):
+        slashes = len(part) - len(part.rstrip("\\"))
+        parts[k] = part + ("\\u0000" if slashes % 2 else "\\ufffd")
+    return "".join(parts)

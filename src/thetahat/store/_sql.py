@@ -1,0 +1,235 @@
+"""What SQLite and PostgreSQL write differently: expressions over stored JSON, and plain statements.
+
+JSON is text in both. SQLite has its JSON functions; PostgreSQL casts the text where it is used.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Float, Text, literal_column
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class _Listed(FunctionElement[Any]):
+    """The texts of a JSON list, as a subquery."""
+
+    name, inherit_cache, type = "listed", True, Text()
+
+
+@compiles(_Listed)
+def _listed_by_sqlite(element: Any, compiler: Any, **how: Any) -> str:
+    return f"(SELECT value FROM json_each({compiler.process(element.clauses, **how)}))"
+
+
+@compiles(_Listed, "postgresql")
+def _listed_by_postgres(element: Any, compiler: Any, **how: Any) -> str:
+    text = compiler.process(element.clauses, **how)
+    return f"(SELECT value FROM json_array_elements_text(CAST({text} AS json)))"
+
+
+def among(column: Any, ids: Iterable[str]) -> Any:
+    """Return the condition that a column is one of many ids, as one variable of the statement.
+
+    A database limits the number of variables.
+    """
+    return column.op("IN", is_comparison=True)(_Listed(json.dumps(list(ids))))
+
+
+def json_value(text: Any, *keys: str) -> Any:
+    """Return the JSON of a value inside stored JSON; NULL if it is missing.
+
+    SQLite returns a text without its quotes.
+    """
+    return _Value(text, *map(_literal, keys))
+
+
+def json_list(text: Any, *keys: str) -> Any:
+    """Return a JSON list of one value, whose numbers have all of their digits; null if missing."""
+    return _List(text, *map(_literal, keys))
+
+
+def json_number(text: Any, *keys: str) -> Any:
+    """Return a number inside stored JSON; NULL if it is missing.
+
+    SQLite may read the last digit differently, and returns a value that is no number as it is.
+    """
+    return _Number(text, *map(_literal, keys))
+
+
+def json_present(text: Any, *keys: str) -> Any:
+    """Return NULL if a value is missing or null, else anything."""
+    return _Present(text, *map(_literal, keys))
+
+
+def _literal(key: str) -> Any:
+    # Not a variable: statements of different keys are compiled apart.
+    return literal_column("'" + key.replace("'", "''") + "'")
+
+
+class _Value(FunctionElement[Any]):
+    name, inherit_cache, type = "json_value", True, Text()
+
+
+class _List(FunctionElement[Any]):
+    name, inherit_cache, type = "json_list", True, Text()
+
+
+class _Number(FunctionElement[Any]):
+    name, inherit_cache, type = "json_number", True, Float()
+
+
+class _Present(FunctionElement[Any]):
+    name, inherit_cache, type = "json_present", True, Text()
+
+
+def _by_sqlite(element: Any, compiler: Any, **how: Any) -> str:
+    text, *keys = element.clauses
+    path = "'$" + "".join(f'."{key.name[1:-1]}"' for key in keys) + "'"
+    twice = f", {path}" if isinstance(element, _List) else ""
+    return f"json_extract(nullif({compiler.process(text, **how)}, ''), {path}{twice})"
+
+
+def _by_postgres(element: Any, compiler: Any, **how: Any) -> str:
+    text, *keys = element.clauses
+    names = ", ".join(key.name for key in keys).replace("%", "%%")
+    given = compiler.process(text, **how)
+    value = f"json_extract_path(CAST(nullif({given}, '') AS json), {names})"
+    match element:
+        case _List():
+            return f"('[' || coalesce(CAST({value} AS text), 'null') || ']')"
+        case _Number():
+            number = f"CAST(CAST({value} AS text) AS double precision)"
+            return f"(CASE WHEN json_typeof({value}) = 'number' THEN {number} END)"
+        case _Present():
+            return f"nullif(json_typeof({value}), 'null')"
+    return f"CAST({value} AS text)"
+
+
+for _kind in (_Value, _List, _Number, _Present):
+    compiles(_kind)(_by_sqlite)
+    compiles(_kind, "postgresql")(_by_postgres)
+
+
+def plain_cursor(connection: Connection) -> Callable[[], Any]:
+    """Return what makes cursors for plain statements with variables such as ``:run``."""
+    make: Callable[[], Any] = connection.connection.cursor
+    return make if is_sqlite(connection) else lambda: _NamedCursor(make())
+
+
+def is_sqlite(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite"
+
+
+class _NamedCursor:
+    """A cursor of psycopg for statements that are written for SQLite."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+
+    def execute(self, sql: str, row: Mapping[str, Any]) -> None:
+        self._cursor.execute(for_postgres(sql), row)
+
+    def executemany(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._cursor.executemany(for_postgres(sql), rows)
+
+    def fetchone(self) -> Any:
+        return self._cursor.fetchone()
+
+    def fetchall(self) -> Any:
+        return self._cursor.fetchall()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._cursor)
+
+    @property
+    def rowcount(self) -> int:
+        return self._cursor.rowcount
+
+
+@functools.cache
+def for_postgres(sql: str) -> str:
+    """Translate a plain statement.
+
+    >>> for_postgres("SELECT id FROM runs WHERE project IS :project")
+    'SELECT id FROM runs WHERE project IS NOT DISTINCT FROM %(project)s'
+    """
+    sql = re.sub(r"(?<![:\w]):(\w+)", r"%(\1)s", sql.replace("%", "%%"))
+    sql = re.sub(r"\bIS (?=%\(|\()", "IS NOT DISTINCT FROM ", sql)
+    inside = r"json_extract\(([\w.]+), '\$\.(\w+)'\)"
+    sql = re.sub(inside, r"(CAST(\1 AS json) ->> '\2')", sql)
+    return re.sub(r"json_each\((%\(\w+\)s)\)", r"json_array_elements_text(CAST(\1 AS json))", sql)
+
+
+class _JsonArray(FunctionElement[Any]):
+    """The values of a column as JSON, in the order of another; SQLite takes rows as they come."""
+
+    name, inherit_cache, type = "json_array", True, Text()
+
+
+class _TextArray(FunctionElement[Any]):
+    """The same of a column of JSON."""
+
+    name, inherit_cache, type = "text_array", True, Text()
+
+
+class _WithoutKeys(FunctionElement[Any]):
+    name, inherit_cache, type = "without_keys", True, Text()
+
+
+def json_array(values: Any, order: Any) -> Any:
+    """Return the values of all rows as one JSON list.
+
+    Args:    order: the column by which PostgreSQL sorts them; SQLite leaves the rows as they come.
+    """
+    return _JsonArray(values, order)
+
+
+def text_array(values: Any, order: Any) -> Any:
+    """Return the JSON texts of all rows as one JSON list; ``order`` as for ``json_array``."""
+    return _TextArray(values, order)
+
+
+def without_keys(text: Any, *keys: str) -> Any:
+    """Return stored JSON without some keys of its object."""
+    return _WithoutKeys(text, *map(_literal, keys))
+
+
+@compiles(_JsonArray)
+def _json_array_by_sqlite(element: Any, compiler: Any, **how: Any) -> str:
+    values, _ = element.clauses
+    return f"json_group_array({compiler.process(values, **how)})"
+
+
+@compiles(_TextArray)
+def _text_array_by_sqlite(element: Any, compiler: Any, **how: Any) -> str:
+    values, _ = element.clauses
+    return f"'[' || coalesce(group_concat({compiler.process(values, **how)}, ','), '') || ']'"
+
+
+@compiles(_JsonArray, "postgresql")
+@compiles(_TextArray, "postgresql")
+def _array_by_postgres(element: Any, compiler: Any, **how: Any) -> str:
+    values, order = (compiler.process(part, **how) for part in element.clauses)
+    if isinstance(element, _JsonArray):
+        values = f"coalesce(CAST(to_json({values}) AS text), 'null')"
+    return f"'[' || coalesce(string_agg({values}, ',' ORDER BY {order}), '') || ']'"
+
+
+@compiles(_WithoutKeys)
+def _without_keys_by_sqlite(element: Any, compiler: Any, **how: Any) -> str:
+    text, *keys = element.clauses
+    paths = ", ".join(f"'$.{key.name[1:-1]}'" for key in keys)
+    return f"json_remove({compiler.process(text, **how)}, {paths})"
+
+
+@compiles(_WithoutKeys, "postgresql")
+def _without_keys_by_postgres(element: Any, compiler: Any, **how: Any) -> str:
+    text, *keys = element.clauses
+    less = "".join(f" - {key.name}" for key in keys)
+    return f"CAST(CAST({compiler.process(text, **how)} AS jsonb){less} AS text)"

@@ -1,0 +1,1 @@
+@"%THETAHAT_PYTHON%" -m thetahat.cli._wandb_command %*

@@ -1,0 +1,118 @@
+"""A PostgreSQL server of the test session's own: made, used and removed by it.
+
+PostgreSQL does not run as root: there it runs as the user ``postgres``, which its package makes. It
+ends with the process of the tests, however that ends.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+_USER = "thetahat"
+
+
+def binaries() -> Path | None:
+    """The folder of the newest server's programs; None if none is installed."""
+    found = shutil.which("postgres")
+    if found is not None:
+        return Path(found).resolve().parent
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    return installed[-1].parent if installed else None
+
+
+def lacking() -> str | None:
+    """What a test of PostgreSQL lacks here, with the command that installs it; None if nothing."""
+    if binaries() is None:
+        return "no PostgreSQL server is installed; apt-get install postgresql"
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        return "PostgreSQL does not run as root, and setpriv is missing; apt-get install util-linux"
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        return "the driver of PostgreSQL is not installed; pip install 'thetahat[postgres]'"
+    return None
+
+
+class PostgresServer:
+    """A server on loopback, without fsync: its data need not outlive a crash of the machine.
+
+    Args:    settings: beside those; fsync is one, for a test that kills the server.
+    """
+
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        self._bin = binaries()
+        assert self._bin is not None
+        self.folder = Path(tempfile.mkdtemp(prefix="thetahat-postgres-", dir="/tmp"))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._as: list[str] = []
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, "postgres", "postgres")
+            self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        self._settings = {"fsync": "off", "max_connections": "100", **(settings or {})}
+        how = ["-U", _USER, "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        self._call("initdb", "-D", str(self.folder / "data"), *how)
+        self._server: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        options = {
+            "port": self.port,
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": self.folder,
+            "shared_buffers": "32MB",
+            **self._settings,
+        }
+        words = [w for name, value in options.items() for w in ("-c", f"{name}={value}")]
+        # The signal that ends it at once when the process of the tests is gone.
+        dies = ["--pdeathsig=QUIT"] if self._as else []
+        prefix = [*self._as, *dies] if self._as else []
+        log = (self.folder / "log").open("ab")
+        postgres = [str(self._bin / "postgres"), "-D", str(self.folder / "data"), *words]
+        self._server = subprocess.Popen(
+            [*prefix, *postgres], stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/"
+        )
+        log.close()
+        give_up = time.monotonic() + 60
+        while time.monotonic() < give_up:
+            ready = [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+            if subprocess.run(ready, check=False).returncode == 0:
+                return
+            time.sleep(0.05)
+        raise RuntimeError((self.folder / "log").read_text()[-2000:])
+
+    def stop(self, how: str = "fast") -> None:
+        """Stop the server: ``fast`` ends sessions, ``immediate`` is a crash."""
+        assert self._server is not None
+        self._server.send_signal({"fast": 2, "immediate": 3}[how])
+        self._server.wait(60)
+
+    def restart(self, how: str = "fast") -> None:
+        """Stop the server and start it again."""
+        self.stop(how)
+        self.start()
+
+    def create(self, name: str) -> str:
+        """Make a database; return its address."""
+        self._call("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", _USER, name)
+        return f"postgresql://{_USER}@127.0.0.1:{self.port}/{name}"
+
+    def close(self) -> None:
+        """Stop the server and remove what it kept."""
+        self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _call(self, program: str, *words: str) -> None:
+        command = [*self._as, str(self._bin / program), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+        if done.returncode:
+            raise RuntimeError(f"{program}: {done.stderr}")

@@ -1,0 +1,240 @@
+"""What is PostgreSQL's own: addresses, folders, the order of commits, a server that comes and goes."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from postgres_server import PostgresServer
+from searches import grid_of
+
+from thetahat.cli import run as command
+from thetahat.core import StoreError
+from thetahat.core.places import Server, given_place, locate
+from thetahat.store import (
+    VERSION,
+    Follower,
+    NewSweep,
+    Queue,
+    blocks_after,
+    create_sweep,
+    open_store,
+    pack,
+    pulse,
+)
+
+# The translation of plain statements, and of a character that PostgreSQL refuses, are tested alone.
+from thetahat.store._postgres import without_nul
+from thetahat.store._sql import for_postgres
+
+pytestmark = pytest.mark.postgres
+
+
+def test_an_address_shows_no_password_and_knows_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = locate(f"postgresql://ann:secret@db.org:5433/runs?sslmode=require&folder={tmp_path}")
+    assert isinstance(place, Server)
+    assert str(place) == "postgresql://ann@db.org:5433/runs"
+    assert place.url == "postgresql://ann:secret@db.org:5433/runs?sslmode=require"
+    assert place.folder == tmp_path
+    assert locate(given_place(place)) == place
+    monkeypatch.setenv("THETAHAT_FOLDER", str(tmp_path / "here"))
+    for scheme in ("postgres", "postgresql", "postgresql+psycopg"):
+        found = locate(f"{scheme}://db.org/runs")
+        assert found == Server("postgresql://db.org/runs", tmp_path / "here")
+    with pytest.raises(StoreError, match=r"names no database; give postgresql://USER@HOST/DATA"):
+        locate("postgresql://db.org")
+    with pytest.raises(StoreError, match="is not an address"):
+        locate("postgresql://db.org:port/runs")
+
+
+def test_statements_are_translated() -> None:
+    assert for_postgres("UPDATE a SET b = :b WHERE c LIKE '5%' AND d IS :d") == (
+        "UPDATE a SET b = %(b)s WHERE c LIKE '5%%' AND d IS NOT DISTINCT FROM %(d)s"
+    )
+    assert for_postgres("SELECT 1 WHERE x IS NULL AND y::int = :y") == (
+        "SELECT 1 WHERE x IS NULL AND y::int = %(y)s"
+    )
+    assert (
+        without_nul(r'{"a": "x\u0000", "b": "c:\\u0000"}') == r'{"a": "x\ufffd", "b": "c:\\u0000"}'
+    )
+
+
+def test_the_folder_is_that_of_the_first_and_another_is_refused(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StoreError, match=r"there is no store in postgresql://thetahat@127"):
+        open_store(postgres_url, create=False)
+    with open_store(postgres_url) as store:
+        assert store.folder == tmp_path / "runs"
+        assert store.health()["version"] == VERSION
+    address = postgres_url.split("?")[0]
+    with open_store(address) as store:
+        assert store.folder == tmp_path / "runs"
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    with pytest.raises(StoreError) as caught:
+        open_store(address)
+    said = str(caught.value)
+    assert said.startswith(f"this machine does not see {tmp_path / 'runs'}, where the store post")
+    assert "mount that folder here, or say where it is with THETAHAT_FOLDER" in said
+    monkeypatch.setenv("THETAHAT_FOLDER", str(tmp_path / "elsewhere"))
+    with open_store(address) as store:
+        assert store.folder == tmp_path / "elsewhere"
+    (tmp_path / "elsewhere" / "store-id").write_text("another")
+    with pytest.raises(StoreError, match="has the folder of another store at"):
+        open_store(address)
+
+
+def test_other_versions_and_other_programs_are_refused(postgres_url: str, one_database) -> None:
+    import psycopg
+
+    open_store(postgres_url).close()
+    with psycopg.connect(one_database, autocommit=True) as raw:
+        raw.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
+        with pytest.raises(StoreError, match="was written by a newer thetahat"):
+            open_store(postgres_url)
+        raw.execute("UPDATE meta SET value = '0' WHERE key = 'schema_version'")
+        with pytest.raises(StoreError, match="is of version 0, too old"):
+            open_store(postgres_url)
+        raw.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TABLE x (a int)")
+    with pytest.raises(StoreError, match="is a database of another program"):
+        open_store(postgres_url)
+
+
+def test_a_server_that_cannot_be_used_is_named(one_database: str, tmp_path: Path) -> None:
+    folder = f"?folder={tmp_path}"
+    with pytest.raises(StoreError, match=r"cannot be reached \(.*check that it runs"):
+        open_store(f"postgresql://thetahat@127.0.0.1:1/store{folder}")
+    with pytest.raises(StoreError, match="make it with: createdb nothing"):
+        open_store(one_database.replace("/store", f"/nothing{folder}"))
+    with pytest.raises(StoreError, match=r"role .stranger. does not exist|refused the user"):
+        open_store(one_database.replace("thetahat@", "stranger@") + folder)
+
+
+def test_several_agents_make_one_store_at_once(postgres_url: str) -> None:
+    found, errors = [], []
+
+    def make() -> None:
+        try:
+            with open_store(postgres_url) as store:
+                found.append(store.create_run().number)
+        except Exception as error:  # noqa: BLE001  (reported by the test)
+            errors.append(error)
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert sorted(found) == [1, 2, 3, 4]
+
+
+def test_rows_that_are_committed_late_are_not_missed(postgres_url: str) -> None:
+    with open_store(postgres_url) as store, open_store(postgres_url) as other:
+        sweep = create_sweep(store, NewSweep(""))
+        queue = Queue(store, sweep.id, "a1")
+        one, two = queue.claim(2, grid_of(9)).fresh
+        follower, late = Follower(store, sweep.id, "loss"), Follower(store, sweep.id, "loss")
+        late.refresh()
+        before = pulse(store)
+        with other.batch(beside=True) as writer:
+            writer.log_blocks([(one.id, pack({"epoch": [1], "loss": [5.0]}))])
+            # A higher number is committed before it.
+            store.log_block(two.id, {"epoch": [1], "loss": [7.0]})
+            follower.refresh()
+            late.refresh()
+            assert list(follower.runs[two.id].values) == [7.0]
+            assert list(follower.runs[one.id].values) == []
+        for each in (follower, late):
+            each.refresh()
+            each.refresh()
+            assert [list(each.runs[run.id].values) for run in (one, two)] == [[5.0], [7.0]]
+        assert pulse(store) != before
+        blocks, after = blocks_after(store, one.id)
+        assert len(blocks) == 1
+        assert blocks_after(store, one.id, after)[0] == []
+
+
+def test_a_reader_sees_one_moment(postgres_url: str) -> None:
+    with open_store(postgres_url) as store, open_store(postgres_url) as other:
+        run = store.create_run()
+        with store.reading() as connection:
+            query = "SELECT count(*) FROM runs"
+            assert connection.exec_driver_sql(query).scalar() == 1
+            other.create_run()
+            assert connection.exec_driver_sql(query).scalar() == 1
+        assert len(store.runs()) == 2
+        assert run.number == 1
+
+
+def test_an_agent_that_is_taken_for_dead_cannot_write_and_waits_for_who_takes(
+    postgres_url: str,
+) -> None:
+    with open_store(postgres_url) as store, open_store(postgres_url, timeout_s=0.2) as other:
+        sweep = create_sweep(store, NewSweep(""))
+        slow, alive = Queue(store, sweep.id, "slow"), Queue(other, sweep.id, "alive")
+        slow.join("elsewhere", 1)
+        run = slow.claim(1, grid_of(9)).fresh[0]
+        with store.batch(beside=True) as writer:
+            assert slow.still_mine(writer, [run.id]) == {run.id}
+            # While it writes, its runs cannot be taken.
+            with pytest.raises(StoreError, match=r"has been locked by another program for 0\.2 s"):
+                alive.recover(["slow"])
+        assert alive.recover(["slow"]) == 1
+        with store.batch(beside=True) as writer:
+            assert slow.still_mine(writer, [run.id]) == set()
+
+
+def test_numbers_and_texts_keep_their_types(postgres_url: str) -> None:
+    with open_store(postgres_url) as store:
+        run = store.create_run({"a\x00b": "x\x00y", "n": 2**40, "tiny": 1e-300}, name="nul\x00")
+        assert (run.name, run.config["n"], run.config["tiny"]) == ("nul\ufffd", 2**40, 1e-300)
+        assert run.config["a\ufffdb"] == "x\ufffdy"
+        store.log_block(run.id, {"step": [2**40, 2**40 + 1], "loss": [0.1, 1 / 3]})
+        assert store.history(run.id)["step"].tolist() == [2**40, 2**40 + 1]
+        assert store.run(run.id).metrics == {"loss": 1 / 3}
+        assert [found.id for found in store.runs(sort="-loss", limit=1)] == [run.id]
+
+
+def test_a_store_goes_on_when_its_server_was_restarted(tmp_path: Path, postgres_server) -> None:
+    server = PostgresServer({"fsync": "on"})
+    try:
+        with open_store(f"{server.create('store')}?folder={tmp_path}") as store:
+            sweep = create_sweep(store, NewSweep(""))
+            queue = Queue(store, sweep.id, "a1", ahead=8)
+            taken: Counter = Counter()
+            for how in ("fast", "immediate"):
+                taken.update(run.config["x"] for run in queue.claim(3, grid_of(20)).fresh)
+                server.stop(how)
+                with pytest.raises(StoreError, match="cannot be reached"):
+                    queue.claim(1, grid_of(20))
+                server.start()
+            taken.update(run.config["x"] for run in queue.claim(14, grid_of(20)).fresh)
+            assert taken == Counter(range(20))
+    finally:
+        server.close()
+
+
+def test_commands_take_an_address(
+    postgres_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store(postgres_url) as store:
+        run = store.create_run({"lr": 0.1}, name="mine", experiment="wage:fit")
+        store.log_block(run.id, {"epoch": [1, 2], "val_risk": [2.0, 1.0]})
+        store.finish_run(run.id, status="finished", metrics={"val_risk": 1.0})
+    monkeypatch.setenv("THETAHAT_STORE", postgres_url)
+    for words in (
+        ["runs"],
+        ["runs", "--where", "val_risk<2", "--sort", "val_risk"],
+        ["show", "mine", "--history"],
+        ["runs", "--group-by", "lr"],
+    ):
+        assert command(words) == 0
+        said = capsys.readouterr()
+        assert {"mine", "0.1", "val_risk"} & set(said.out.split()), words
+    assert command(["doctor"]) == 0
+    assert "PostgreSQL" in capsys.readouterr().out
