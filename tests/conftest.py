@@ -24,7 +24,9 @@ stated_shapes.install("thetahat.risk", "thetahat.optim", "thetahat.models", "the
 sys.path.insert(0, str(Path(__file__).parent))
 
 _skipped: list[str] = []
-_NO_RANK_PROMOTION = ("data", "models", "optim", "recompute", "reference", "risk")
+_NO_RANK_PROMOTION = (
+    *("cli", "data", "models", "optim", "recompute", "reference", "report", "risk", "web"),
+)
 """Folders of tests in which an array of shape (N,) beside one of shape (N, 1) is an error."""
 
 

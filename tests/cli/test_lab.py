@@ -50,13 +50,13 @@ def test_a_figure_goes_where_the_user_says(thetahat) -> None:
     ("words", "said"),
     [
         (["draw"], "lab has no action 'draw'; known: list, run, show"),
-        (["run"], "thetahat lab run needs a NAME; thetahat lab list has them"),
+        (["run"], "lab run needs a NAME; thetahat lab list has them"),
         (["run", "activation"], "the lab has no experiment 'activation'; did you mean 'activations'"),
         (["run", "activations", "draws"], "'draws' is not a setting; give NAME=VALUE"),
         (["run", "activations", "draw=5"], "no setting 'draw'; did you mean 'draws'"),
         (["run", "activations", "draws=many"], "activations: draws=many: give a whole number"),
         (["run", "activations", "-o", "a.bmp"], "-o a.bmp: give a file that ends in .pdf, .png, .svg"),
-        (["show", "activations", "draws=5"], "thetahat lab show takes a NAME alone"),
+        (["show", "activations", "draws=5"], "lab show takes a NAME alone"),
         (["list", "activations"], "unexpected argument 'activations'"),
     ],
 )  # fmt: skip

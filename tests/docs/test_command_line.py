@@ -58,6 +58,8 @@ def test_flags_elsewhere_in_the_docs_exist():
     known |= {"--write", "--repeats"}
     # Julia's, in a command of a sweep file.
     known |= {"--project"}
+    # XLA's, in XLA_FLAGS.
+    known |= {"--xla_force_host_platform_device_count"}
     # TensorBoard's and MLflow's.
     known |= {"--logdir", "--backend-store-uri"}
     root = Path(__file__).parents[2]

@@ -24,7 +24,8 @@ def run(name: str, **settings: Any) -> Mapping[str, Any]:
 def test_double_descent_in_epochs_with_noise_and_none_without():
     noisy = run("double_descent", simulations=20)
     assert noisy["test_loss"].shape == noisy["error_f"].shape == (10, 50)
-    assert ((noisy["best_epoch"] > 1) & (noisy["best_epoch"] < 50)).all()
+    assert (noisy["best_epoch"] < 50).all()
+    assert np.median(noisy["best_epoch"]) > 4
     # What is beside the error in f is the noise of the test outcomes.
     assert np.median(noisy["test_loss"] - noisy["error_f"]) == pytest.approx(1.5**2, rel=0.1)
     quiet = run("low_noise", simulations=20)
@@ -34,14 +35,15 @@ def test_double_descent_in_epochs_with_noise_and_none_without():
 def test_the_error_on_random_features_peaks_at_interpolation():
     found = run("wide_interpolation", simulations=6, widest=160, epochs=30)
     width, error, risk = (found[f"random_{name}"] for name in ("width", "error", "risk"))
-    assert abs(width[error.argmax()] - 40) <= 6
+    # Some features are zero at all observations: somewhat more than 40 are needed.
+    assert 36 <= width[error.argmax()] <= 64
     assert error[-1] < error.max() / 5
-    assert (risk[width >= 60] < 1e-8).all()
+    assert (risk[width >= 100] < 1e-8).all()
     assert (risk[width <= 20] > 1e-3).all()
 
 
 def test_approximation_errors_fall_and_estimation_errors_are_the_theory_of_least_squares():
-    found = run("error_decomposition", samples=40, starts=3, largest=8)
+    found = run("error_decomposition", samples=20, starts=2, largest=6)
     for which in ("cosines", "polynomials"):
         assert (np.diff(found[f"{which}_approximation"]) < 1e-9).all()
     assert found["nets_approximation"][-1] < 0.1 * found["nets_approximation"][0]
@@ -69,7 +71,7 @@ def test_the_variance_of_batch_gradients_is_that_of_the_formula():
     for scheme in ("replacement", "shuffle"):
         apart = np.abs(found[scheme] - found[f"{scheme}_exact"])
         assert (apart <= 4.5 * found[f"{scheme}_se"] + 1e-9).all()
-    assert found["shuffle"][-1] == 0 or found["size"][-1] < 512
+    assert found["shuffle"][-1] < 0.6 * found["replacement"][-1]  # half of the observations
     assert found["sequential 1 end"] > 3 * found["shuffle 1 end"]
 
 
@@ -81,7 +83,7 @@ def test_falling_rates_get_nearer_than_a_constant_one():
 
 def test_second_order_goes_further_than_descent():
     found = run("net_optimizers", starts=2, epochs=60)
-    assert found["levenberg_marquardt end"] < found["adam end"] / 100
+    assert found["levenberg_marquardt end"] < found["adam end"] / 10
     assert found["lbfgs end"] < found["sgd end"]
     assert found["adam end"] < found["sgd end"]
 
@@ -95,28 +97,31 @@ def test_exclusive_or_needs_a_hidden_layer():
 
 
 def test_a_deep_set_needs_fewer_observations():
-    found = run("deep_sets", draws=2, epochs=1500, largest=50)
+    found = run("deep_sets", draws=2, epochs=40, largest=50)
     sets, nets = found["deep set"][-1].mean(), found["MLP"][-1].mean()
     assert sets > 0.9
     assert sets > nets + 0.3
 
 
 def test_an_autoencoder_follows_the_manifold():
-    found = run("autoencoder", draws=2, epochs=400)
+    found = run("autoencoder", draws=1, epochs=400)
     assert (found["autoencoder"][:3].mean(1) < found["PCA"][:3].mean(1) / 2).all()
 
 
 def test_a_learned_representation_helps_with_few_observations():
-    found = run("transfer", tasks=6, epochs=300, source_epochs=25)
+    found = run("transfer", tasks=4, epochs=150, source_epochs=25)
     frozen, scratch = (np.median(found[how], axis=1) for how in ("frozen", "from scratch"))
-    assert (frozen < scratch).all()
-    assert np.quantile(found["frozen"][2], 0.9) < np.quantile(found["from scratch"][2], 0.1)
+    assert (frozen < scratch / 2).all()
+    # Its curve is below the band of the other from 20 observations on.
+    assert (frozen[2:] < found["from scratch"][2:].min(1)).all()
 
 
 def test_the_winning_ticket_is_below_the_same_mask_re_initialised():
-    found = run("lottery_tickets", seeds=4, epochs=150)
-    at = found["kept"].tolist().index(0.1)
-    assert np.median(found["winning ticket"][at]) < np.median(found["re-initialised"][at])
+    found = run("lottery_tickets", seeds=5, epochs=150)
+    ticket, again = (found[how][2] for how in ("winning ticket", "re-initialised"))
+    assert found["kept"][2] == 0.2
+    assert np.median(ticket) < np.median(again) / 2
+    assert (ticket < again).sum() >= 3
 
 
 def test_activations_let_through_at_most_their_largest_derivative():

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -18,8 +17,6 @@ import pytest
 from thetahat import start
 from thetahat.cli import run as command
 from thetahat.store import Store, open_store, pulse
-
-SQLITE_ONLY = True
 
 BEGIN = """
     import os, sys, time
@@ -46,13 +43,13 @@ BEGIN = """
 
 
 @pytest.fixture
-def begin(tmp_path: Path):
+def begin(store_url: str | Path):
     """Begin runs in a process that waits; their ids come with it."""
     began: list[subprocess.Popen[str]] = []
 
     def begun(how: str = "start", fork: str = "") -> tuple[subprocess.Popen[str], list[str]]:
         child = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(BEGIN), str(tmp_path / "runs"), how, fork],
+            [sys.executable, "-c", textwrap.dedent(BEGIN), str(store_url), how, fork],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -92,30 +89,28 @@ def test_a_run_is_running_as_long_as_its_process(
     assert store.settle_gone() == 0
     kill(child)
     assert statuses(store, ids) == ["interrupted"] * len(ids)
-    with sqlite3.connect(store.path) as raw:
-        rows = raw.execute("SELECT status, reason, finished = heartbeat FROM runs").fetchall()
+    with store.reading() as raw:
+        query = "SELECT status, reason, finished = heartbeat FROM runs"
+        rows = list(map(tuple, raw.exec_driver_sql(query)))
     assert rows == [("interrupted", store.run(ids[0]).reason, 1)] * len(ids)
     assert not (store.folder / "running").exists() or not list((store.folder / "running").iterdir())
 
 
 def test_lists_filters_and_commands_agree(
-    store: Store, begin: Callable, capsys: pytest.CaptureFixture[str]
+    store: Store, store_url: str | Path, begin: Callable, capsys: pytest.CaptureFixture[str]
 ) -> None:
     child, ids = begin()
     kill(child)
     # Another writes just now: the rows cannot be changed, and no call waits.
-    raw = sqlite3.connect(store.path, isolation_level=None)
-    raw.execute("BEGIN IMMEDIATE")
-    assert [r.id for r in store.runs(status="interrupted")] == ids
-    assert store.runs(status="running") == []
-    assert [str(r.status) for r in store.runs(limit=1)] == ["interrupted"]
-    assert command(["runs", "--format=json", f"--store={store.path}"]) == 0
-    assert [r["status"] for r in json.loads(capsys.readouterr().out)] == ["interrupted"]
-    assert command(["show", ids[0], f"--store={store.path}"]) == 0
-    assert "running" not in capsys.readouterr().out.replace("running/", "")
-    assert raw.execute("SELECT status FROM runs").fetchall() == [("running",)]
-    raw.rollback()
-    raw.close()
+    with open_store(store_url) as other, other.batch() as raw:
+        assert [r.id for r in store.runs(status="interrupted")] == ids
+        assert store.runs(status="running") == []
+        assert [str(r.status) for r in store.runs(limit=1)] == ["interrupted"]
+        assert command(["runs", "--format=json", f"--store={store.path}"]) == 0
+        assert [r["status"] for r in json.loads(capsys.readouterr().out)] == ["interrupted"]
+        assert command(["show", ids[0], f"--store={store.path}"]) == 0
+        assert "running" not in capsys.readouterr().out.replace("running/", "")
+        assert raw.execute("SELECT status FROM runs", {}).fetchall() == [("running",)]
     assert pulse(store)["counts"] == {"interrupted": 1}
 
 

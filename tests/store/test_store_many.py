@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from searches import grid_of
 
 from thetahat.core import Status
@@ -11,6 +12,7 @@ MANY = 33_000
 """SQLite takes 32,766 variables in a statement."""
 
 
+@pytest.mark.sqlite
 def test_a_claim_of_many_runs_is_held_logged_and_given_back(store: Store) -> None:
     sweep = create_sweep(store, NewSweep("", points=MANY))
     queue = Queue(store, sweep.id, "me")

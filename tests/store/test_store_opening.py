@@ -16,6 +16,7 @@ from sqlalchemy import Connection, event, inspect
 
 import thetahat
 from thetahat.core import StoreError
+from thetahat.core.errors import MissingExtra
 from thetahat.store import VERSION, Store, dead_agents, locate, open_store
 
 # Other versions, errors and live agents are simulated.
@@ -90,17 +91,19 @@ def test_agents_that_reach_one_store_by_two_links_see_each_other_alive(tmp_path:
 
 def test_other_kinds_of_store() -> None:
     with pytest.raises(StoreError) as caught:
-        open_store("postgresql://host/db")
-    assert str(caught.value) == (
-        "a store is a SQLite file as yet, not PostgreSQL; give a folder, a file such as runs.db,"
-        " or sqlite:///runs.db"
-    )
-    with pytest.raises(StoreError) as bad:
         open_store("mysql://host/db")
-    assert str(bad.value) == (
-        "'mysql://host/db' is not a store; give a folder, a file such as runs.db, or sqlite:///runs.db"
+    assert str(caught.value) == (
+        "'mysql://host/db' is not a store; give a folder, a file such as runs.db,"
+        " sqlite:///runs.db, or postgresql://USER@HOST/DATABASE"
     )
-    assert caught.value.exit_code == bad.value.exit_code == 2
+    assert caught.value.exit_code == 2
+
+
+def test_postgresql_without_its_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'thetahat\[postgres\]'") as caught:
+        open_store("postgresql://host/db")
+    assert caught.value.exit_code == 2
 
 
 def test_a_new_store_is_wal_of_this_version_and_ignored_by_git(
@@ -110,7 +113,7 @@ def test_a_new_store_is_wal_of_this_version_and_ignored_by_git(
     monkeypatch.delenv("THETAHAT_STORE", raising=False)
     with open_store() as store:
         health = store.health()
-    assert health["version"] == VERSION == 4
+    assert health["version"] == VERSION == 5
     assert (health["integrity"], health["journal"], health["runs"]) == ("ok", "wal", 0)
     assert (tmp_path / ".thetahat" / ".gitignore").read_text().splitlines()[-1] == "*"
 

@@ -173,6 +173,7 @@ def test_a_folder_that_was_removed_is_made_again(store: Store) -> None:
     assert told(store) == [[first.run_id(), second.run_id()]]
 
 
+@pytest.mark.sqlite
 def test_a_look_by_another_path_does_not_let_go_of_the_lock(store: Store, tmp_path: Path) -> None:
     track = begun(store)
     link = tmp_path / "link"

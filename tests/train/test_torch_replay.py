@@ -150,3 +150,34 @@ def test_an_attribute_that_a_schedule_changes_is_seen() -> None:
 
     one, other = run(False), run(True)
     np.testing.assert_array_equal(one.history["train_risk"], other.history["train_risk"])
+
+
+@pytest.mark.parametrize(
+    ("make", "rates"),
+    [
+        (lambda p, lr: torch.optim.SGD(p, lr=lr), (0.02, 0.01)),
+        (lambda p, lr: torch.optim.SGD(p, lr=lr, momentum=0.9), (0.02, 0.02)),
+        (lambda p, lr: torch.optim.Adam(p, lr=lr), (0.02, 0.01)),
+    ],
+    ids=["descent", "momentum", "adam"],
+)
+def test_a_replayed_cohort_has_the_numbers_of_its_module(make: Any, rates: Any) -> None:
+    def nets(hooked: bool) -> Any:
+        def net(lr: float = 0.02, seed: th.Seed = 0) -> th.Task:
+            def model() -> nn.Module:
+                module = Straight()
+                if hooked:
+                    module.register_forward_hook(lambda *_: None)
+                return module
+
+            fields = {"optimizer": lambda p: make(p, lr), "epochs": EPOCHS, "batch_size": BATCH}
+            return th.Task(model, data(weighted=True), seed=seed, backend="torch", **fields)
+
+        return net
+
+    configs = [{"lr": lr, "seed": seed} for seed, lr in enumerate(rates)]
+    replayed, called = (th.fit_many(nets(h), configs, mode="vmap") for h in (False, True))
+    assert [one.mode for one in replayed] == ["vmap", "vmap"]
+    for one, other in zip(replayed, called, strict=True):
+        for column in ("train_risk", "val_risk"):
+            assert one.history[column].tobytes() == other.history[column].tobytes()

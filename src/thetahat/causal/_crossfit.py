@@ -69,7 +69,7 @@ class CrossFit:
             return np.average(-np.log(np.maximum(chosen, tiny)), axis=0, weights=w)
         spread = np.average((y - np.average(y, weights=None if w is None else w[:, None])) ** 2,
                             axis=0, weights=w)  # fmt: skip
-        if not spread[0] > 0:
+        if not (spread[0] > 0 and np.ptp(y) > 0):
             return np.full(made.shape[1], np.nan)
         return 1 - np.average((y - made) ** 2, axis=0, weights=w) / spread
 

@@ -54,20 +54,34 @@ def checked_ending(status: Status | str) -> Status:
 
 
 def _number(key: str, value: Any) -> float:
-    if isinstance(value, (float, int)):
-        return float(value)
     shape = getattr(value, "shape", None)
+    one: Any = value
     if shape is not None and callable(getattr(value, "item", None)):
         if math.prod(shape) != 1:
             raise ConfigError(
                 f"run.log: {key!r} has the shape {tuple(shape)}; log one number, such as its mean"
             )
-        one = value.item()
-        if isinstance(one, (float, int)):
+        gone = _is_masked(value) or getattr(getattr(value, "dtype", None), "kind", "") in _TIMES
+        one = None if gone else value.item()
+    if not isinstance(one, (str, bytes)) and hasattr(one, "__float__"):
+        try:
             return float(one)
-    elif not isinstance(value, (str, bytes)) and hasattr(value, "__float__"):
-        return float(value)
+        except (TypeError, ValueError):
+            pass  # such as a missing date, or a symbol
+        except OverflowError:
+            raise ConfigError(
+                f"run.log: {key} is an integer above the largest number, 1.8e308; log its logarithm"
+            ) from None
     raise ConfigError(_no_number(key, value))
+
+
+_TIMES = ("m", "M")
+"""Kinds of NumPy whose ``item()`` may be a count of nanoseconds."""
+
+
+def _is_masked(value: Any) -> bool:
+    """Whether a value of one element is masked by NumPy; NumPy is not loaded for it."""
+    return type(value).__module__.startswith("numpy.ma") and bool(value.mask.any())
 
 
 def _no_number(key: str, value: Any) -> str:

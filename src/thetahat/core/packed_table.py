@@ -131,6 +131,9 @@ def _plain_column(table: str, name: str, cells: Any) -> Any:
                 f"the column {name!r} of the table {table!r} is a mapping; give a list or an array"
             )
         return list(cells)
+    if type(cells).__module__.startswith("numpy.ma"):
+        gone, cells = numpy.ma.getmaskarray(cells), cells.data.astype(object)
+        cells[gone] = None  # masked cells are missing
     found = numpy.asarray(cells)
     if found.ndim == 0:
         return _Scalar(found.item())

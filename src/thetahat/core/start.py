@@ -22,6 +22,7 @@ class Start:
              classes: of the target, in order, or None.
              model: the description of a model of ``th.models``; None of the user's own.
              origin: where they come from, in words.
+             columns: names of the inputs' columns, where a frame was fitted as arrays; else None.
     """
 
     leaves: Mapping[str, Any]
@@ -29,6 +30,7 @@ class Start:
     classes: Any = None
     model: Any = None
     origin: str = "a Result"
+    columns: Any = None
 
     @cached_property
     def key(self) -> str:

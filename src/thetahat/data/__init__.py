@@ -13,10 +13,16 @@ from thetahat.data._classes import (
     listed as listed,
     with_y as with_y,
 )
+from thetahat.data._column_names import (
+    ColumnNames as ColumnNames,
+    column_names as column_names,
+    frame_names as frame_names,
+)
 from thetahat.data._columns import named_row as named_row
 from thetahat.data._containers import (
     Data as Data,
     Observations as Observations,
+    as_part as as_part,
     check_one_length as check_one_length,
     is_concrete as is_concrete,
     n_observations as n_observations,
@@ -35,7 +41,11 @@ from thetahat.data._rotation import (
     rotated as rotated,
     rotated_rows as rotated_rows,
 )
-from thetahat.data._row_order import check_order as check_order, unmasked as unmasked
+from thetahat.data._row_order import (
+    check_order as check_order,
+    refuse_sparse as refuse_sparse,
+    unmasked as unmasked,
+)
 from thetahat.data._rows import (
     Rows as Rows,
     blocks as blocks,
@@ -57,12 +67,14 @@ from thetahat.data._transform import (
 )
 from thetahat.data._units import (
     check_same_classes as check_same_classes,
+    check_same_columns as check_same_columns,
     in_units_of as in_units_of,
 )
 
 __all__ = [
     "Batches",
     "Classes",
+    "ColumnNames",
     "Data",
     "Folds",
     "LaterRows",
@@ -74,6 +86,7 @@ __all__ = [
     "Table",
     "TargetUnits",
     "Transform",
+    "as_part",
     "blank",
     "blocks",
     "cache_folder",
@@ -82,9 +95,12 @@ __all__ = [
     "check_one_length",
     "check_order",
     "check_same_classes",
+    "check_same_columns",
+    "column_names",
     "content_hash",
     "dgp",
     "folds",
+    "frame_names",
     "from_stored",
     "gather",
     "held_out",
@@ -101,6 +117,7 @@ __all__ = [
     "orders_on_host",
     "permutation",
     "read_table",
+    "refuse_sparse",
     "ring_rows",
     "robust",
     "robust_units",

@@ -21,8 +21,9 @@ from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import DataError
 from thetahat.core.numbers import is_number
 from thetahat.data._classes import Classes, coded, listed
+from thetahat.data._column_names import ColumnNames, aligned_parts
 from thetahat.data._named_rows import NamedRows
-from thetahat.data._row_order import check_order, unmasked
+from thetahat.data._row_order import check_order, refuse_sparse, unmasked
 
 
 @arguments_named
@@ -96,11 +97,13 @@ class Data:
              split, from 0; None if unknown, empty inside a traced program. They merge
              predictions back.
              classes: of y, if it was given as labels (text, a categorical): y is then 0..k-1.
+             columns: names of the columns of x, where it was given as a frame: val, test and
+             later predictions may have them in any order. None of arrays.
              levels: different whole numbers of y, where the split is traced; None elsewhere.
              largest: by part, the rows of the largest of several Data that are fitted alike, such
              as folds: they train by one program. None elsewhere.
-    Raises:  DataError: an empty part, leaves of different N, parts of different structure, values
-             that are not finite. Traced values are not checked.
+    Raises:  DataError: an empty part, leaves of different N, parts of different structure or with
+             other columns, values that are not finite. Traced values are not checked.
     >>> data = Data(train=(np.ones((8, 2)), np.ones(8)), val=(np.ones((2, 2)), np.ones(2)))
     >>> n_observations(data.val)
     2
@@ -113,6 +116,7 @@ class Data:
     targets: Any = None
     rows: Any = field(default=None, init=False)
     classes: Classes | None = field(default=None, init=False)
+    columns: ColumnNames | None = field(default=None, init=False)
     levels: Classes | None = field(default=None, init=False)
     largest: Mapping[str, int] | None = field(default=None, init=False)
 
@@ -122,6 +126,8 @@ class Data:
         for name, part in there.items():
             if not isinstance(part, Iterator):
                 check_order(leaves_by_name(name, part))
+        there, columns = aligned_parts(there)
+        object.__setattr__(self, "columns", columns)
         there, classes = coded(there) if there else ({}, None)
         classes = classes if encoder is None else encoder.classes
         object.__setattr__(self, "classes", classes)
@@ -169,12 +175,13 @@ class Data:
     def changed(self, **fields: Any) -> Data:
         """Return a copy with other fields, without checks."""
         other = object.__new__(Data)
-        for name in (*PARTS, "transform", "targets", "rows", "classes", "levels", "largest"):
+        for name in (*PARTS, "transform", "targets", *_KEPT):
             object.__setattr__(other, name, fields.get(name, getattr(self, name)))
         return other
 
 
 PARTS = ("train", "val", "test")
+_KEPT = ("rows", "classes", "columns", "levels", "largest")
 
 
 def n_observations(part: Any) -> int:
@@ -240,6 +247,7 @@ def as_part(part: Any) -> Any:
 
 def _on_host(leaf: Any) -> Any:
     """Return a frame, or a tensor of PyTorch, as a NumPy array."""
+    refuse_sparse(leaf)
     if hasattr(leaf, "to_numpy"):
         return leaf.to_numpy()
     if isinstance(leaf, np.ma.MaskedArray):
@@ -405,4 +413,4 @@ def register(kind: type, fields: tuple[str, ...], static: tuple[str, ...] = ()) 
 
 
 register(Observations, ("x", "y", "weight"))
-register(Data, (*PARTS, "transform", "targets"), static=("classes", "levels"))
+register(Data, (*PARTS, "transform", "targets"), static=("classes", "columns", "levels"))

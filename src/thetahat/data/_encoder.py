@@ -62,6 +62,11 @@ class Encoder:
         return tuple(name for feature in self.features for name in feature.names)
 
     @property
+    def unnamed(self) -> bool:
+        """Whether the columns are those of an array without names."""
+        return self.of_arrays and self.names == names_of_array(len(self.names))
+
+    @property
     def one_hot(self) -> tuple[slice, ...]:
         """The columns of x of each feature with levels."""
         found, at = [], 0
@@ -161,6 +166,8 @@ class Encoder:
         names = [f.name for f in self.features if f.name in known]
         columns = table_columns(table, names, self.cells)
         for feature in self.features:
+            if feature.name not in columns and self.unnamed:
+                raise DataError(no_names(len(self.features), "got a table"))
             if feature.name not in columns:
                 hint = did_you_mean(feature.name, columns)
                 raise DataError(f"the table has no column {feature.name!r} (feature){hint}")
@@ -208,6 +215,19 @@ class Encoder:
                 )
             if np.isinf(column).any():
                 raise DataError(f"column {name!r} has infinite values; drop or fix those rows")
+
+
+def names_of_array(d: int) -> tuple[str, ...]:
+    """Return what the d columns of an array without names are called: x0, x1, ..."""
+    return tuple(f"x{j}" for j in range(d))
+
+
+def no_names(d: int, what: str) -> str:
+    """Write the message to a table where an array without names was fitted."""
+    return (
+        f"{what}, and the fit is of an array of {d} columns without names; give an array with its"
+        " columns in the order of the fit, such as frame[[...]].to_numpy(), or fit a frame"
+    )
 
 
 def _is_array(table: Any) -> bool:

@@ -44,8 +44,29 @@ def _of_pandas(value: Any) -> bool:
     return type(value).__module__.split(".")[0] == "pandas" and hasattr(value, "iloc")
 
 
+def refuse_sparse(values: Any) -> None:
+    """Refuse a sparse matrix of SciPy, or a sparse tensor of PyTorch.
+
+    Raises:  DataError.
+    """
+    kind, library = type(values), type(values).__module__.split(".")[0]
+    if library in ("scipy", "sparse") and hasattr(values, "nnz") and hasattr(values, "shape"):
+        fix = "toarray()" if hasattr(values, "toarray") else "todense()"
+    elif library == "torch" and "sparse" in str(getattr(values, "layout", "")):
+        fix = "to_dense()"
+    else:
+        return
+    raise DataError(
+        f"a {kind.__name__} of shape {tuple(values.shape)} is sparse; give a dense array, .{fix}"
+    )
+
+
 def unmasked(values: Any) -> np.ndarray:
-    """Return an array; masked values of NumPy become missing ones, NaN."""
+    """Return an array; masked values of NumPy become missing ones, NaN.
+
+    Raises:  DataError: a sparse matrix.
+    """
+    refuse_sparse(values)
     if not isinstance(values, np.ma.MaskedArray) or not np.ma.is_masked(values):
         return np.asarray(values)
     if values.dtype.kind in "biuf":

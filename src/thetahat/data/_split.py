@@ -13,6 +13,7 @@ import numpy as np
 from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import DataError
 from thetahat.data._classes import Classes, coded, whole_labels, y_of
+from thetahat.data._column_names import column_names
 from thetahat.data._containers import (
     PARTS,
     Data,
@@ -97,7 +98,8 @@ def split(
     both = jax.lax.optimization_barrier((jax.tree.map(jax.numpy.asarray, part), rows))
     mixed = jax.lax.optimization_barrier(_take(*both))
     made = {name: _take(mixed, slice(*at)) for name, at in bounds.items() if at[1] > at[0]}
-    return Data(**made).changed(classes=classes, levels=levels, rows={})
+    columns = column_names(obs)
+    return Data(**made).changed(classes=classes, columns=columns, levels=levels, rows={})
 
 
 def whole(
@@ -115,7 +117,7 @@ def whole(
         check_part("obs", part)
         if not (standardize or target_scale):
             return obs, part, classes
-        obs, classes = table_of_arrays(part, classes), None
+        obs, classes = table_of_arrays(part, classes, column_names(obs)), None
     if standardize is not None or target_scale is not None:
         obs = obs.scaled(standardize, target_scale)
     return obs, obs.obs, classes
@@ -142,7 +144,7 @@ def taken(obs: Any, part: Any, rows: dict[str, Any], classes: Classes | None = N
             made = standardise(obs, rows if concrete else jax.tree.map(jax.numpy.asarray, rows))
         else:
             parts = {name: _take(part, at) for name, at in rows.items()}
-            made = Data(**parts).changed(classes=classes)
+            made = Data(**parts).changed(classes=classes, columns=column_names(obs))
     if known and isinstance(obs, Table) and obs.rows is not None:
         source, on_disk = obs.rows, isinstance(obs.rows, np.memmap)
         rows = {n: Rows(source, at) if on_disk else source[at] for n, at in rows.items()}

@@ -13,9 +13,10 @@ from thetahat.core.errors import DataError, did_you_mean
 from thetahat.data._cells import cells_of
 from thetahat.data._checks import Scan, TablePlan, look, plan, verdict
 from thetahat.data._classes import Classes
+from thetahat.data._column_names import ColumnNames
 from thetahat.data._columns import TableColumn, index_names
 from thetahat.data._containers import Observations, is_concrete
-from thetahat.data._encoder import Encoder, Feature
+from thetahat.data._encoder import Encoder, Feature, names_of_array
 from thetahat.data._leaks import say_suspicious
 from thetahat.data._readers import table_columns, table_names
 
@@ -171,9 +172,10 @@ def read_table(
     return Table(x, y, weight, encoder, roles.standardize, scaled, rows, source)
 
 
-def table_of_arrays(part: Any, classes: Classes | None) -> Table:
-    """Return arrays as a Table of columns x0, x1, ... and y, to be standardised by a split.
+def table_of_arrays(part: Any, classes: Classes | None, columns: ColumnNames | None) -> Table:
+    """Return arrays as a Table of the columns of x and y, to be standardised by a split.
 
+    Args:    columns: names in the part, if x was a frame; else they are x0, x1, ...
     Raises:  DataError: neither a pair (x, y) nor Observations, or x is not (N, d).
     """
     if not isinstance(part, Observations) or not hasattr(part.x, "shape"):
@@ -186,7 +188,9 @@ def table_of_arrays(part: Any, classes: Classes | None) -> Table:
             + ("; give x[:, None]" if part.x.ndim == 1 else "")
         )
     x, y, weight = (_as_floats(v) for v in (part.x, part.y, part.weight))
-    features = tuple(Feature(f"x{j}") for j in range(part.x.shape[1]))
+    inputs = None if columns is None else columns.of_inputs(part)
+    names = None if inputs is None else inputs.single
+    features = tuple(map(Feature, names or names_of_array(part.x.shape[1])))
     dtype = {"b": "bool", "i": "int64", "u": "int64"}.get(part.y.dtype.kind, "float64")
     encoder = Encoder(features, "y", classes=classes, dtype=dtype, of_arrays=True)
     return Table(x, y, weight, encoder, standardize=False, target_scale=False)

@@ -10,6 +10,7 @@ import numpy as np
 
 from thetahat.core.errors import DataError
 from thetahat.data._classes import Classes, listed
+from thetahat.data._column_names import ColumnNames
 from thetahat.data._containers import PARTS, Data, Observations, is_concrete
 from thetahat.data._encoder import Encoder
 from thetahat.data._rows import Rows
@@ -97,10 +98,26 @@ def _refuse_one_table(own: Any, fitted: Any) -> None:
 
 
 def _refuse_other_columns(fitted: Encoder, own: Encoder) -> None:
-    if fitted.names != own.names:
+    unnamed = len(fitted.names) == len(own.names) and (fitted.unnamed or own.unnamed)
+    if fitted.names != own.names and not unnamed:
         raise DataError(
             f"start was fitted to the columns {', '.join(fitted.names)}, and this table has"
             f" {', '.join(own.names)}; give the same columns, levels and order"
+        )
+
+
+def check_same_columns(fitted: ColumnNames | None, own: ColumnNames | None) -> None:
+    """Refuse frames with other columns than those that parameters were fitted to, or in another
+    order.
+
+    Args:    fitted, own: names in the inputs; None of arrays, which are taken by position.
+    Raises:  DataError: the columns differ.
+    """
+    names, others = (None if one is None else one.single for one in (fitted, own))
+    if names is not None and others is not None and names != others:
+        raise DataError(
+            f"start was fitted to the columns {', '.join(names)}, and these data have"
+            f" {', '.join(others)}; give the same columns in the same order"
         )
 
 

@@ -21,11 +21,11 @@ DATA, SPLIT, INIT, SHUFFLE, DROPOUT, REDRAW = 1, 2, 3, 4, 5, 6
 
 
 def check_seed(seed: Any) -> None:
-    """Refuse what is no seed; of a traced one only the type is known.
+    """Refuse a value that is not a seed; of a traced value, check only the type.
 
     Keys hold 32 bits: a seed beyond them would silently be another one's.
 
-    Raises:  DataError: no integer, or outside 0 .. 2**31 - 1.
+    Raises:  DataError: not an integer, or outside 0 .. 2**31 - 1.
     """
     kind = getattr(getattr(seed, "dtype", None), "kind", "i" if isinstance(seed, int) else None)
     if kind not in ("i", "u") or isinstance(seed, bool):

@@ -23,6 +23,7 @@ from thetahat.risk._losses import (
 from thetahat.risk._needs import (
     BINARY as BINARY,
     CLASSES as CLASSES,
+    SHARES as SHARES,
     Need as Need,
     NotFinite as NotFinite,
     check_targets as check_targets,
@@ -47,6 +48,7 @@ from thetahat.risk._residuals import (
     residual_vector as residual_vector,
     signed_residual as signed_residual,
 )
+from thetahat.risk._scores import check_scores as check_scores
 
 __all__ = [
     "BINARY",
@@ -54,6 +56,7 @@ __all__ = [
     "LOSSES",
     "PREDICTION",
     "RESIDUAL",
+    "SHARES",
     "BlockResidual",
     "Loss",
     "Need",
@@ -61,6 +64,7 @@ __all__ = [
     "Ridge",
     "absolute",
     "accept",
+    "check_scores",
     "check_targets",
     "cross_entropy",
     "fischer_burmeister",

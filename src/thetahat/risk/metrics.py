@@ -18,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat.core import Metric
-from thetahat.core.errors import DataError, ShapeError
+from thetahat.core.errors import DataError, ShapeError, notify
 from thetahat.core.numbers import is_traced, number
+from thetahat.data import check_order, unmasked
 from thetahat.risk._losses import cross_entropy, logistic
 
 if TYPE_CHECKING:
@@ -55,14 +56,18 @@ def r2(
         1 - sum w (y - prediction)^2 / sum w (y - mean)^2,   mean: of y, by w
 
     Args:    prediction, target: (N,), or (N, k): then the mean over the k outputs.   weight: (N,).
-    Returns: shape (), at most 1; NaN if y does not vary.
+    Returns: shape (), at most 1; NaN if y, or one of its k columns, does not vary.
     >>> round(float(r2(jnp.array([1.0, 2.0, 4.0]), jnp.array([1.0, 2.0, 3.0]))), 6)
     0.5
     """
     prediction, y, w = _numbers(prediction, target, weight)
     mean = jnp.sum(w * y, 0) / jnp.sum(w, 0)
     left, whole = jnp.sum(w * (y - prediction) ** 2, 0), jnp.sum(w * (y - mean[None]) ** 2, 0)
-    return jnp.mean(1 - left / whole)
+    # Of equal numbers the rounded mean may differ from each: their variance is not 0 then.
+    counted, at = jnp.broadcast_to(w > 0, y.shape), y.astype(mean.dtype)
+    low = jnp.min(at, 0, where=counted, initial=jnp.inf)
+    varies = jnp.max(at, 0, where=counted, initial=-jnp.inf) > low
+    return jnp.mean(jnp.where(varies, 1 - left / jnp.where(varies, whole, 1), jnp.nan))
 
 
 @_ready(NUMBERS)
@@ -149,6 +154,7 @@ def accuracy(
     0.75
     """
     scores, y, w = _classes(prediction, target, weight)
+    _say_if_probabilities(scores, "accuracy")
     return _known(jnp.sum(w * (_decided(scores) == y)) / jnp.sum(w), scores, w)
 
 
@@ -165,6 +171,7 @@ def balanced_accuracy(
     0.75
     """
     scores, y, w = _classes(prediction, target, weight)
+    _say_if_probabilities(scores, "balanced_accuracy")
     mine = jax.nn.one_hot(y, 2 if scores.ndim == 1 else scores.shape[1]) * w[:, None]
     size, right = jnp.sum(mine, 0), jnp.sum(mine * (_decided(scores) == y)[:, None], 0)
     there = size > 0
@@ -187,6 +194,7 @@ def log_loss(
     """
     scores, y, w = _scores(prediction, target, weight, shares=True)
     _refuse_probabilities(scores)
+    _say_if_probabilities(scores, "log_loss")
     if scores.ndim == 1:
         values = logistic(scores, y.astype(scores.dtype))
     else:
@@ -243,6 +251,7 @@ def _area(scores: Any, positive: Any, negative: Any) -> Any:
 
 def _numbers(prediction: Any, target: Any, weight: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Predictions, targets and weights whose shapes fit."""
+    check_order({"prediction": prediction, "target": target, "weight": weight})
     h, y = _array("predictions", prediction), _array("targets", target)
     if h.shape != y.shape or h.ndim not in (1, 2):
         raise ShapeError(
@@ -265,6 +274,7 @@ def _scores(
 
     Args:    shares: whether the target of two classes may lie between 0 and 1.
     """
+    check_order({"prediction": prediction, "target": target, "weight": weight})
     scores, y = _array("scores", prediction), _array("targets", target)
     fits = len(scores) == len(y) if scores.ndim in (1, 2) and y.ndim else False
     if not fits or not (y.ndim == 1 or y.shape == scores.shape):
@@ -289,6 +299,19 @@ def _scores(
     return scores, y, _weights(weight, len(scores))
 
 
+def _say_if_probabilities(scores: jax.Array, metric: str) -> None:
+    """Say that numbers (N,) from 0 to 1 are read as scores: they look like probabilities."""
+    if is_traced(scores) or scores.ndim != 1 or not scores.size:
+        return
+    values = np.asarray(scores)
+    labels = metric != "log_loss" and ((values == 0) | (values == 1)).all()
+    if ((values >= 0) & (values <= 1)).all() and not labels:
+        notify(
+            f"metrics.{metric} got numbers from 0 to 1 and reads them as scores, log-odds; of"
+            " probabilities p give np.log(p / (1 - p)), or result.decision_function(x)"
+        )
+
+
 def _weights(weight: Any, n: int) -> jax.Array:
     if weight is None:
         return jnp.ones(n, jnp.result_type(float))
@@ -306,7 +329,7 @@ def _array(what: str, value: Any) -> jax.Array:
     Raises:  DataError: text, missing values, lists of different lengths, complex numbers.
     """
     try:
-        found: Any = value if isinstance(value, jax.Array) else np.asarray(value)
+        found: Any = value if isinstance(value, jax.Array) else unmasked(value)
     except jax.errors.TracerArrayConversionError:  # a list of traced numbers
         found = jnp.asarray(value)
     except ValueError:  # lists of different lengths
@@ -348,7 +371,8 @@ def _refuse_probabilities(scores: jax.Array) -> None:
 
 def _known(found: jax.Array, scores: jax.Array, w: jax.Array) -> jax.Array:
     """The metric; NaN if a score that counts is NaN, which no comparison would show."""
-    lost = jnp.isnan(scores).reshape(len(scores), -1).any(1) & (w > 0)
+    gone = jnp.isnan(scores)
+    lost = (gone if scores.ndim == 1 else gone.any(1)) & (w > 0)
     return jnp.where(lost.any(), jnp.nan, found)
 
 

@@ -86,7 +86,7 @@ def prunes(study: optuna.Study) -> bool:
 def check_study(study: Any, objectives: Sequence[Objective], where: str) -> optuna.Study:
     """Check that a user's study has the directions and names of the file's metrics.
 
-    Raises:  ConfigError: they differ, or it is no study.
+    Raises:  ConfigError: they differ, or the value is not an Optuna study.
     """
     if not isinstance(study, optuna.Study):
         raise ConfigError(

@@ -166,6 +166,14 @@ class _NeuralEstimator(BaseEstimator):
         X = validate_data(self, X, dtype=np.float64, reset=False)
         return self.nets_.outputs(X)
 
+    @staticmethod
+    def _check_rows(X: Any, y: Any, sample_weight: Any) -> None:
+        """Refuse pandas rows with the same labels in another order: rows go by position."""
+        from thetahat.data import check_order
+
+        with _value_errors():
+            check_order({"X": X, "y": y, "sample_weight": sample_weight})
+
     def _read(self, X: Any, y: Any, *, numbers: bool) -> tuple[np.ndarray, np.ndarray]:
         """Check and convert what is fitted, as scikit-learn does.
 
@@ -273,6 +281,7 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
                  sample_weight: (n,); a weight of 2 is two rows, and of 0 none.
         Raises:  ValueError: wrong input, in one line.
         """
+        self._check_rows(X, y, sample_weight)
         X, y = self._read(X, y, numbers=True)
         weight = self._weights(sample_weight, X)
         if y.ndim == 2 and y.shape[1] == 1:
@@ -306,6 +315,11 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
     def predict(self, X: Any) -> np.ndarray:
         """Predict y: the average of the nets, (n,) or (n, k)."""
         return self._joined(self._scores(X)).mean(0)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Compute R2 of the predictions."""
+        self._check_rows(X, y, sample_weight)
+        return super().score(X, y, sample_weight)
 
     def predict_std(self, X: Any) -> np.ndarray:
         """Compute the standard deviation of the nets' predictions, (n,) or (n, k).
@@ -390,6 +404,7 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):
                  sample_weight: (n,); a weight of 2 is two rows, and of 0 none.
         Raises:  ValueError: wrong input, in one line.
         """
+        self._check_rows(X, y, sample_weight)
         X, y = self._read(X, y, numbers=False)
         check_classification_targets(y)
         weight = self._weights(sample_weight, X)
@@ -432,6 +447,11 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):
         """Predict the class of the highest average probability, (n,)."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Compute the share of labels that are right."""
+        self._check_rows(X, y, sample_weight)
+        return super().score(X, y, sample_weight)
 
     def predict_std(self, X: Any) -> np.ndarray:
         """Compute the standard deviation of the nets' probabilities, (n, k)."""

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from thetahat.core.run import Status
-from thetahat.store._rows import LISTED, NewRun, RunRow, read_rows, text, utc_now
+from thetahat.store._rows import LISTED, NewRun, RunRow, read_rows, utc_now
 from thetahat.store._schema import files, points, records, runs, sweeps, tables
 from thetahat.store._sql import among
 from thetahat.store._sweeps import SweepRow, read_sweep_row
@@ -132,12 +132,14 @@ class Claiming:
     def create(self, new: Sequence[NewRun]) -> list[str]:
         """Create runs that this agent begins at once; return their ids."""
         mine = {"status": Status.RUNNING, "agent": self._agent}
-        return [self._writer.create_run(replace(one, **mine))[0] for one in new]
+        now = utc_now()
+        rows = [replace(one, **mine).values(self._folder, now) for one in new]
+        return [run for run, _ in self._writer.insert_runs(rows)]
 
     def put_ahead(self, new: Sequence[NewRun]) -> None:
         """Store points that a later claim, of any agent, makes runs of."""
         if new:
-            rows = [{**one.values(self._folder, ""), "name": text(one.name)} for one in new]
+            rows = [one.values(self._folder, "") for one in new]
             self._connection.execute(
                 points.insert(),
                 [{"sweep_id": self._sweep_id, "run": json.dumps(row)} for row in rows],
@@ -157,7 +159,8 @@ class Claiming:
         began |= {"started": now, "heartbeat": now}
         gone = delete(points).where(points.c.id == bindparam("gone"))
         self._connection.execute(gone, [{"gone": row.id} for row in found])
-        return [self._writer.insert_run({**json.loads(row.run), **began})[0] for row in found]
+        rows = [{**json.loads(row.run), **began} for row in found]
+        return [run for run, _ in self._writer.insert_runs(rows)]
 
     def finish(
         self,

@@ -75,7 +75,8 @@ def record_file(
 ) -> str:
     """Record a file of a run; return the digest under which its bytes are kept.
 
-    Args:    name, content: as for ``given_file``; a name may have slashes, and is no path.
+    Args:    name, content: as for ``given_file``; a name is a label, not a path,
+             and may have slashes.
              media: its media type; by default by the ending of the name.
              (the others as for ``record_table``; a kind is such as "artifact")
     Raises:  ConfigError: a name or content that cannot be kept.   StoreError: the store cannot.

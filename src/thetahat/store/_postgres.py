@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from sqlalchemy.pool import QueuePool
 from thetahat.core.errors import MissingExtra, StoreError
 from thetahat.core.places import ENVIRONMENT_FOLDER, FOLDER, Server
 from thetahat.store._postgres_errors import explain
-from thetahat.store._schema import meta, prepare, read_version
+from thetahat.store._schema import VERSION, meta, prepare, read_version
 from thetahat.store._sqlite import make_folder
 
 _LOCK = 0x7468_6574_6168
@@ -28,6 +28,7 @@ _LOCK = 0x7468_6574_6168
 _BEGIN = {
     "alone": f"SELECT pg_advisory_xact_lock({_LOCK})",
     "beside": f"SELECT pg_advisory_xact_lock_shared({_LOCK})",
+    "at once": f"SET LOCAL lock_timeout = 1; SELECT pg_advisory_xact_lock({_LOCK})",
     "": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
 }
 _CONNECT_S = 10
@@ -96,6 +97,10 @@ class PostgresDatabase:
         """
         with engine.begin() as connection:
             found = read_version(connection, str(self.place))
+            known = _facts(connection) if found == VERSION else {}
+        if "folder" in known:
+            self.folder = self._seen_folder(known)
+            return  # a reader must not wait for a writer
         if found is None and not create:
             raise StoreError(
                 f"there is no store in {self.place}; a run makes one, or give another with store="
@@ -103,20 +108,16 @@ class PostgresDatabase:
             )
         with engine.connect().execution_options(writes="alone") as connection, connection.begin():
             prepare(connection, str(self.place))
-            self.folder = self._known_folder(connection)
+            known = _facts(connection)
+            if "folder" not in known:
+                known = self._make_folder(connection)
+            self.folder = self._seen_folder(known)
 
     @contextlib.contextmanager
     def at_once(self, connection: Connection) -> Iterator[None]:
         """Begin a transaction that writes, or raise an error of the driver without waiting."""
-        cursor = connection.connection.cursor()
-        cursor.execute("SET lock_timeout = 1")
-        connection.connection.commit()
-        try:
-            with connection.execution_options(writes="alone").begin():
-                yield
-        finally:
-            cursor.execute(f"SET lock_timeout = {int(1000 * self._timeout_s)}")
-            connection.connection.commit()
+        with connection.execution_options(writes="at once").begin():
+            yield
 
     def health(self, connection: Connection) -> dict[str, Any]:
         """Return version, server and size."""
@@ -132,27 +133,32 @@ class PostgresDatabase:
             "bytes": ask("SELECT pg_database_size(current_database())"),
         }
 
-    def _known_folder(self, connection: Connection) -> Path:
-        known = {row.key: row.value for row in connection.execute(select(meta))}
-        if "folder" not in known:
-            folder, name = self.folder, secrets.token_hex(8)
-            make_folder(folder / STORE_ID)
-            try:
-                (folder / STORE_ID).write_text(name, encoding="ascii")
-            except OSError as error:
-                raise StoreError(
-                    f"the folder {folder} of the store {self.place} cannot be written"
-                    f" ({error.strerror or error}); give another with {ENVIRONMENT_FOLDER}, or with"
-                    " ?folder=PATH behind the address"
-                ) from error
-            rows = {"folder": str(folder), "folder_id": name}
-            connection.execute(meta.insert(), [{"key": k, "value": v} for k, v in rows.items()])
-            return folder
-        folder = self.place.folder or Path(known["folder"])
+    def _make_folder(self, connection: Connection) -> dict[str, str]:
+        """Make the folder of a new store, and note it in the database.
+
+        Stores may share a folder: ids of runs, which name their files, are random.
+        """
+        folder = self.folder
+        make_folder(folder / STORE_ID)
         try:
-            found = (folder / STORE_ID).read_text(encoding="ascii")
-        except (OSError, ValueError):
-            found = None
+            name = _id_of(folder)
+            if name is None:
+                name = secrets.token_hex(8)
+                (folder / STORE_ID).write_text(name, encoding="ascii")
+        except OSError as error:
+            raise StoreError(
+                f"the folder {folder} of the store {self.place} cannot be written"
+                f" ({error.strerror or error}); give another with {ENVIRONMENT_FOLDER}, or with"
+                " ?folder=PATH behind the address"
+            ) from error
+        known = {"folder": str(folder), "folder_id": name}
+        connection.execute(meta.insert(), [{"key": k, "value": v} for k, v in known.items()])
+        return known
+
+    def _seen_folder(self, known: Mapping[str, str]) -> Path:
+        """Return the store's folder as this machine sees it."""
+        folder = self.place.folder or Path(known["folder"])
+        found = _id_of(folder)
         if found != known["folder_id"]:
             what = "does not see" if found is None else "has the folder of another store at"
             raise StoreError(
@@ -161,6 +167,18 @@ class PostgresDatabase:
                 f" {ENVIRONMENT_FOLDER}, or with ?folder=PATH behind the address"
             )
         return folder
+
+
+def _id_of(folder: Path) -> str | None:
+    """Return what identifies a folder; None if it is not there, or not of a store."""
+    try:
+        return (folder / STORE_ID).read_text(encoding="ascii") or None
+    except (OSError, ValueError):
+        return None
+
+
+def _facts(connection: Connection) -> dict[str, str]:
+    return {row.key: row.value for row in connection.execute(select(meta))}
 
 
 def _driver() -> Any:

@@ -68,10 +68,10 @@ class NewRun:
     """group, job_type, tags and notes, from the program."""
 
     def values(self, folder: Path, now: str) -> dict[str, Any]:
-        """Return the columns of the row, except id, number and name."""
+        """Return the columns of the row, except id and number; the name may be None."""
         begun = now if self.status == Status.RUNNING else None
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "name"}
-        texts = ("project", "experiment", "source", "command", "agent")
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        texts = ("name", "project", "experiment", "source", "command", "agent")
         return {
             **given,
             **{name: text(given[name]) for name in texts},

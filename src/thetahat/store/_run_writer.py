@@ -31,6 +31,10 @@ _DEFAULTS = {
     "contaminated": False,
     **dict.fromkeys(("metrics", "last", "seconds", "detail", "provenance", "labels"), "{}"),
 }
+_TAKEN = " UNION ALL ".join(
+    f"SELECT id, name FROM runs WHERE {key} IN (SELECT value FROM json_each(:{key}s))"
+    for key in ("id", "name")
+)
 INSERT_BLOCK = (
     'INSERT INTO records (run_id, "first", "last", "count", "columns", data)'
     " VALUES (:run_id, :first, :last, :count, :columns, :data)"
@@ -80,31 +84,46 @@ class RunWriter:
 
     def create_run(self, new: NewRun) -> tuple[str, str]:
         """Insert a run; return its id and its name."""
-        return self.insert_run({**new.values(self._folder, utc_now()), "name": text(new.name)})
+        return self.insert_runs([new.values(self._folder, utc_now())])[0]
 
-    def insert_run(self, values: Mapping[str, Any]) -> tuple[str, str]:
-        """Insert a run from its columns, with an id and a number of its own; return id and name.
+    def insert_runs(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+        """Insert runs from their columns, with ids and numbers of their own; return id and name.
 
-        Args:    values: of the columns; a ``name`` of None, or none, is replaced by the run's own.
+        Args:    rows: with equal columns; a ``name`` of None is replaced by the run's own.
         """
-        number = self._next_number()
-        wanted = values.get("name") or run_name(number)
-        run_id, name = new_id(), wanted
-        known = "SELECT id FROM runs WHERE id = :run OR name = :word"
-        while (taken := self._fast(known, {"run": run_id, "word": name}).fetchone()) is not None:
-            if taken[0] == run_id:
-                run_id = new_id()
-            else:
-                # Only names that users give can be taken.
-                name = f"{name}-{number}"
-        row: dict[str, Any] = {**_DEFAULTS, **values, "id": run_id, "number": number, "name": name}
-        names = ", ".join(f'"{column}"' for column in row)
-        places = ", ".join(f":{column}" for column in row)
-        self._fast(f"INSERT INTO runs ({names}) VALUES ({places})", row)
-        return run_id, name
+        if not rows:
+            return []
+        made: list[dict[str, Any]] = []
+        for values, number in zip(rows, self._next_numbers(len(rows)), strict=True):
+            name = values["name"] or run_name(number)
+            made.append({**_DEFAULTS, **values, "id": new_id(), "number": number, "name": name})
+        while self._rename_taken(made):
+            pass
+        columns = ", ".join(f'"{column}"' for column in made[0])
+        places = ", ".join(f":{column}" for column in made[0])
+        self._fast(f"INSERT INTO runs ({columns}) VALUES ({places})", *made)
+        return [(row["id"], row["name"]) for row in made]
 
-    def _next_number(self) -> int:
-        return (self._fast("SELECT max(number) FROM runs", {}).fetchone()[0] or 0) + 1
+    def _next_numbers(self, n: int) -> Sequence[int]:
+        highest = self._fast("SELECT max(number) FROM runs", {}).fetchone()[0] or 0
+        return range(highest + 1, highest + 1 + n)
+
+    def _rename_taken(self, made: Sequence[dict[str, Any]]) -> bool:
+        """Replace ids and names that other runs have; return whether there were any.
+
+        Only names that users give can be taken: these get the run's number.
+        """
+        given = {f"{key}s": json.dumps([row[key] for row in made]) for key in ("id", "name")}
+        found = self._fast(_TAKEN, given).fetchall()
+        ids, names, replaced = {i for i, _ in found}, {name for _, name in found}, False
+        for row in made:
+            if row["id"] in ids:
+                row["id"], replaced = new_id(), True
+            if row["name"] in names:
+                row["name"], replaced = f"{row['name']}-{row['number']}", True
+            ids.add(row["id"])
+            names.add(row["name"])
+        return replaced
 
     def log_blocks(self, blocks: Iterable[tuple[str, Block]]) -> None:
         """Append blocks of records, and update each run's summary for listings."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from thetahat.core.json import from_json, to_json
 from thetahat.core.run import Ended, Started, Status
@@ -48,10 +48,12 @@ class Writer(RunWriter):
         kept = _KEPT if is_sqlite(connection) else _KEPT_BY_POSTGRES
         self._begin = _BEGIN.format(kept=kept)
 
-    def _next_number(self) -> int:
+    def _next_numbers(self, n: int) -> Sequence[int]:
         if is_sqlite(self.connection):
-            return super()._next_number()
-        return self.connection.execute(select(run_numbers.next_value())).scalar_one()
+            return super()._next_numbers(n)
+        each = func.generate_series(1, n).table_valued("k")
+        query = select(run_numbers.next_value()).select_from(each)
+        return sorted(self.connection.execute(query).scalars())
 
     def end_run(self, run_id: str, event: Ended) -> None:
         """Write how a run ended, and the notices in its detail."""

@@ -49,7 +49,11 @@ from thetahat.train._program import (
 )
 from thetahat.train._result import History as History, Result as Result
 from thetahat.train._results import Results as Results, load as load
-from thetahat.train._saved import Fitted as Fitted, predictor_of as predictor_of
+from thetahat.train._saved import (
+    Fitted as Fitted,
+    columns_of as columns_of,
+    predictor_of as predictor_of,
+)
 from thetahat.train._stopping import (
     Divergence as Divergence,
     Patience as Patience,
@@ -100,6 +104,7 @@ __all__ = [
     "cache_folder",
     "check_obeyed",
     "check_place",
+    "columns_of",
     "encoded",
     "fit",
     "fit_bagged",

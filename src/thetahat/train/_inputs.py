@@ -10,7 +10,14 @@ import numpy as np
 
 from thetahat.core import ShapeError
 from thetahat.core.errors import notify
-from thetahat.data import Data, Observations, named_row
+from thetahat.data import (
+    ColumnNames,
+    Data,
+    Observations,
+    as_part,
+    column_names,
+    named_row,
+)
 
 
 def inputs_of_part(data: Data, x: Any) -> Any:
@@ -33,7 +40,10 @@ def inputs_of_part(data: Data, x: Any) -> Any:
         if inputs is part.x or (both and np.shares_memory(inputs, part.x)):
             return inputs
     if data.transform is None:
-        return inputs if isinstance(x, Observations) else None
+        if not isinstance(x, Observations):
+            return None
+        columns = inputs_names(data)
+        return inputs if columns is None else columns.of_prediction(inputs)
     found = [rows for part in parts.values() if (rows := _as_rows(part.x, inputs)) is not None]
     if not found and isinstance(x, Observations):
         raise ShapeError(
@@ -47,6 +57,24 @@ def inputs_of_part(data: Data, x: Any) -> Any:
         )
         return None
     return found[0] if found else None
+
+
+def inputs_names(data: Data) -> ColumnNames | None:
+    """Return the names of the columns of x, where it was given as a frame; else None."""
+    return None if data.columns is None else data.columns.of_inputs(data.train)
+
+
+def points_in_order(data: Any, points: Any) -> Any:
+    """Return points, as the training part holds them, with the columns of their frames in order.
+
+    Args:    data: of the Task: Data, or the training observations alone.
+    Raises:  DataError: a column that is missing, or one too many.
+    """
+    columns = data.columns if isinstance(data, Data) else column_names(data)
+    encoder = getattr(getattr(data, "transform", None), "encoder", None)
+    if encoder is not None and not encoder.unnamed:
+        columns = ColumnNames(((".x", encoder.names), ("[0]", encoder.names)))
+    return as_part(points if columns is None else columns.of_parts(points, "points"))
 
 
 def _both_units(transform: Any, rows: np.ndarray) -> bool:
@@ -86,8 +114,11 @@ def encoded(data: Data, x: Any) -> np.ndarray:
     Args:    x: one input or many; of a table also a file, a frame or a mapping of columns.
     """
     own = inputs_of_part(data, x)
-    if own is not None or data.transform is None:
-        return np.asarray(x if own is None else own)
+    if own is not None:
+        return np.asarray(own)
+    if data.transform is None:
+        columns = inputs_names(data)
+        return np.asarray(x if columns is None else columns.of_prediction(x))
     if (named := named_row(x)) is not None:
         return data.transform.encode(named)[0]
     if np.ndim(x) == 1 and not hasattr(x, "columns"):

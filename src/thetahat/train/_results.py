@@ -17,7 +17,7 @@ from thetahat.core.card import card, grid
 from thetahat.core.errors import did_you_mean
 from thetahat.core.json import plain_value
 from thetahat.core.nested import flat_config
-from thetahat.data import blank, say_gone
+from thetahat.data import blank, frame_names, say_gone
 from thetahat.train._result import Result
 from thetahat.train._saved import Fitted, load_all, predictor_of, save_all
 
@@ -321,8 +321,9 @@ def _only_input(x: Any, one: Any) -> tuple[str, np.ndarray, Any]:
             f"plot draws over one input, and {len(varies)} of {rows.shape[1]} vary in x; hold the"
             " others fixed, at their means for example"
         )
-    names = [f"x[{k}]" for k in range(rows.shape[1])] if encoder is None else encoder.names
-    name = "x" if encoder is None and rows.shape[1] == 1 else names[varies[0]]
+    own = frame_names(x) if encoder is None else encoder.names
+    names = own or [f"x[{k}]" for k in range(rows.shape[1])]
+    name = "x" if own is None and rows.shape[1] == 1 else names[varies[0]]
     return name, rows[:, varies[0]], x
 
 

@@ -168,9 +168,8 @@ class Fitted(FittedFunction):
 
     @property
     def columns(self) -> tuple[str, ...] | None:
-        """Columns of a table that ``predict`` needs; None where arrays were fitted."""
-        encoder = getattr(self.predictor.transform, "encoder", None)
-        return None if encoder is None else tuple(feature.name for feature in encoder.features)
+        """Columns of a table that ``predict`` needs; None where a fitted array had no names."""
+        return columns_of(self.predictor)
 
     @property
     def target(self) -> str | None:
@@ -188,7 +187,8 @@ class Fitted(FittedFunction):
         return self.predictor.scores.residual
 
     def __repr__(self) -> str:
-        of = "" if self.columns is None else f"{self.target} from {', '.join(self.columns)}; "
+        target = "" if self.target is None else f"{self.target} "
+        of = "" if self.columns is None else f"{target}from {', '.join(self.columns)}; "
         risks = ", ".join(f"{name} {value:.4g}" for name, value in self.risk.items())
         return (
             f"Fitted({of}{self.predictor.source.name}, {self.n_params} params; risk {risks};"
@@ -230,6 +230,15 @@ def predictor_of(member: Any) -> Predictor:
             " parameters, result.params"
         )
     return found
+
+
+def columns_of(predictor: Any) -> tuple[str, ...] | None:
+    """The names of the columns that a fitted function takes; None where they have none."""
+    encoder = getattr(predictor.transform, "encoder", None)
+    if encoder is not None:
+        return tuple(feature.name for feature in encoder.features)
+    columns = getattr(predictor, "columns", None)
+    return None if columns is None else columns.single
 
 
 def load_all(

@@ -9,6 +9,7 @@ import numpy as np
 from thetahat.core import ConfigError
 from thetahat.core.start import Start
 from thetahat.data import from_stored
+from thetahat.train._columns_json import read_columns
 from thetahat.train._tensor_file import explained, read_tensors
 
 _PARAMETERS = ("params/", "frozen/")
@@ -50,7 +51,8 @@ def _of_file(path: Path) -> Start:
         transform, classes = (
             from_stored(members[0].get(key), arrays) for key in ("transform", "classes")
         )
-        return Start(leaves, transform, classes, members[0]["model"], str(path))
+        model, columns = members[0]["model"], read_columns(members[0])
+        return Start(leaves, transform, classes, model, str(path), columns)
 
 
 def _unescaped(name: str) -> str:

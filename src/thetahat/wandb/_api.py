@@ -408,7 +408,7 @@ class ApiRun:
 
     @property
     def url(self) -> str:
-        """Its path: there is no server."""
+        """The path, in place of an address: a store has no server."""
         return "/".join(self.path)
 
     @functools.cached_property
@@ -780,7 +780,7 @@ class ApiSweep:
 
     @property
     def url(self) -> str:
-        """Its path: there is no server."""
+        """The path, in place of an address: a store has no server."""
         return "/".join(self.path)
 
     @property

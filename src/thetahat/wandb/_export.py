@@ -150,7 +150,7 @@ def _kept(store: Store, run: RunRow, files: Path) -> Iterator[str]:
 
 
 def _inside(files: Path, name: str) -> Path:
-    """Return where a file of this name lies: a name is no path, and leads nowhere else."""
+    """Return where a file of this name lies: inside ``files``, as a name is a label, not a path."""
     parts = [part.replace(":", "_") for part in name.replace("\\", "/").split("/")]
     return files.joinpath(*[part for part in parts if part not in ("", ".", "..")] or ["file"])
 

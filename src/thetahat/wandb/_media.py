@@ -20,7 +20,7 @@ _BINS = 64
 
 
 class Media:
-    """Something that is logged and is no number."""
+    """Logged value other than a number, such as an image or a table."""
 
     _thetahat_media = True
     kind = "file"

@@ -194,8 +194,8 @@ def _inputs(file: str, members: Sequence[Any]) -> tuple[Any, np.ndarray, list[st
 
     there, ones = table_names(file), [predictor_of(member) for member in members]
     encoder = getattr(ones[0].transform, "encoder", None)
-    if encoder is None:
-        return _plain_inputs(file, there, ones[0].shape)
+    if encoder is None or encoder.unnamed:
+        return _plain_inputs(file, there, ones)
     names = [feature.name for feature in encoder.features]
     for name in names:
         if name not in there:
@@ -208,13 +208,25 @@ def _inputs(file: str, members: Sequence[Any]) -> tuple[Any, np.ndarray, list[st
 
 
 def _plain_inputs(
-    file: str, there: Sequence[str], shape: tuple[int, ...] | None
+    file: str, there: Sequence[str], ones: Sequence[Any]
 ) -> tuple[Any, np.ndarray, list[str]]:
-    """The inputs of a function that was fitted to arrays: the columns of the table, in order."""
+    """The inputs of functions that were fitted to arrays: the columns of the table, by their names
+    if the fit had a frame, else in the table's order."""
     from thetahat.data import table_columns
+    from thetahat.train import columns_of
 
+    shape = ones[0].shape
     wide = None if shape is None or len(shape) != 1 else shape[0]
-    if wide != len(there):
+    fitted = {None if one.transform is not None else columns_of(one) for one in ones}
+    if len(fitted) > 1:
+        raise DataError("the models were fitted to frames with other columns; predict one by one")
+    if names := next(iter(fitted)):
+        lost = [name for name in names if name not in there]
+        if lost:
+            hint = did_you_mean(lost[0], there)
+            raise DataError(f"{file!r} has no column {lost[0]!r} (feature){hint}")
+        there = names
+    elif wide != len(there):
         takes = "inputs of another kind" if wide is None else f"{wide} inputs without names"
         raise DataError(
             f"the model was fitted to arrays and takes {takes}; {file!r} has {len(there)} columns"

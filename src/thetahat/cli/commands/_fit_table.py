@@ -194,7 +194,7 @@ def goodness(errors: Mapping[str, float], data: Data) -> Goodness:
         y, w = outcome(data, name)
         around = float(np.average((y - np.average(y, weights=w)) ** 2, weights=w))
         mse[name] = error * scale**2
-        r2[name] = 1 - error / around if around > 0 else float("nan")
+        r2[name] = 1 - error / around if np.ptp(y) > 0 and around > 0 else float("nan")
     return Goodness(mse, r2)
 
 

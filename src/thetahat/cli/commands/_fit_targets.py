@@ -41,7 +41,7 @@ def linear(data: Data, k: int) -> dict[str, Any]:
 def _goodness(part: str, y_hat: np.ndarray, y: np.ndarray, weight: Any) -> dict[str, float]:
     mse = float(np.average((y_hat - y) ** 2, weights=weight))
     around = float(np.average((y - np.average(y, weights=weight)) ** 2, weights=weight))
-    r2 = 1 - mse / around if around > 0 else float("nan")
+    r2 = 1 - mse / around if np.ptp(y) > 0 and around > 0 else float("nan")
     return {f"{part}_mse": mse, f"{part}_r2": r2}
 
 

@@ -17,7 +17,7 @@ from thetahat.data.keys import DATA, role_key
 from thetahat.figures import Line, Panel, draw_panels
 from thetahat.lab import Composed, columns, grid, mean_line
 
-D, N, N_TEST, NOISE = 10, 400, 1000, 0.03
+D, N, N_TEST, NOISE = 10, 400, 400, 0.03
 CODES = (1, 2, 3, 5)
 
 
@@ -96,5 +96,5 @@ def draw(found: Mapping[str, Any]) -> Any:
     names = ("PCA", "autoencoder")
     lines = [mean_line(name, CODES, found[name], axis=1) for name in names]
     lines.append(Line("noise", CODES[:1] + CODES[-1:], [NOISE**2] * 2, look="dashed"))
-    axes = {"x": "numbers in the code", "y": "mean square", "log_y": True}
+    axes = {"x": "numbers in the code", "y": "mean square", "log_y": True, "whole_x": True}
     return draw_panels([Panel("Error of reconstruction at new points", lines, **axes)])

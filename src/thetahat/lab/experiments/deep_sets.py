@@ -10,13 +10,12 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import thetahat as th
 from thetahat.figures import Line, Panel, draw_panels
 from thetahat.lab import Composed, columns, grid, sample
 
-D, N_TEST = 10, 500
+D, N_TEST = 10, 200
 PHI = th.models.MLP(1, width=16, depth=1, activation="tanh", out=8)
 RHO = th.models.MLP(8, width=16, depth=1, activation="tanh")
 SIZES = (25, 50, 100, 200, 400)
@@ -31,8 +30,7 @@ def symmetric(
     symmetry: bool = True,
     n: float = 50.0,
     largest: int = 200,
-    lr: float = 0.01,
-    epochs: int = 2000,
+    epochs: int = 60,
     seed: th.Seed = 0,
 ) -> th.Task:
     """Fit n of the drawn observations, and look at others; the seed draws data and parameters."""
@@ -46,13 +44,13 @@ def symmetric(
             th.Observations(obs.x, obs.y, weight),
             th.Observations(*new, jnp.ones(N_TEST)),
         ),
-        optimizer=optax.adam(optax.cosine_decay_schedule(lr, epochs)),
+        optimizer=th.optim.levenberg_marquardt(),
         epochs=epochs,
         seed=seed,
     )
 
 
-def measure(draws: int = 3, epochs: int = 1500, largest: int = 100) -> dict[str, Any]:
+def measure(draws: int = 5, epochs: int = 60, largest: int = 100) -> dict[str, Any]:
     """R2 at new points by sample size, draws of the data in rows."""
     sizes = [n for n in SIZES if n <= largest]
     y = sample(dispersion, 10_000, d=D, low=0.0, seed=999).y
@@ -79,5 +77,5 @@ def draw(found: Mapping[str, Any]) -> Any:
         Line(name, found["n"], found[name].mean(1), found[name].min(1), found[name].max(1))
         for name in ("deep set", "MLP")
     ]
-    title = "R2 at new points: mean and range over draws of the data"
+    title = "R2 at new points: mean and range"
     return draw_panels([Panel(title, lines, x="observations", y="R2", log_x=True, log_y=False)])

@@ -54,7 +54,7 @@ def fitted(
     )
 
 
-def measure(samples: int = 30, starts: int = 4, largest: int = 12) -> dict[str, Any]:
+def measure(samples: int = 20, starts: int = 4, largest: int = 12) -> dict[str, Any]:
     """Both errors by class and size."""
     x = np.linspace(-1, 1, N_GRID)[:, None]
     truth, sizes = np.asarray(target(x.T), float), np.arange(1, largest + 1)

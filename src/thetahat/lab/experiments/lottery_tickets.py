@@ -15,7 +15,7 @@ import thetahat as th
 from thetahat.figures import Line, Panel, draw_panels
 from thetahat.lab import band_line, columns, grid
 
-N, N_TEST, D, WIDTH = 200, 500, 5, 32
+N, N_TEST, D, WIDTH = 200, 200, 5, 32
 KEPT = (0.5, 0.3, 0.2, 0.1)
 HOWS = ("winning ticket", "re-initialised", "random mask")
 NET = th.models.MLP(D, width=WIDTH, depth=2)

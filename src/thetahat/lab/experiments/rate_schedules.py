@@ -72,5 +72,5 @@ def draw(found: Mapping[str, Any]) -> Any:
     lines = []
     for name in SCHEDULES:
         lines.append(band_line(name, found["pass"], found[name]))
-    title = "Excess risk: median and band of 80 % of the seeds"
+    title = "Excess risk: median and 80 % band"
     return draw_panels([Panel(title, lines, x="pass", y="excess risk", log_x=True, log_y=True)])

@@ -16,7 +16,7 @@ import thetahat as th
 from thetahat.figures import Panel, draw_panels
 from thetahat.lab import Composed, band_line, columns, grid, sample
 
-D, CODE, TASKS, SIGMA = 6, 12, 8, 0.1
+D, CODE, TASKS, SIGMA, N_TEST = 6, 12, 8, 0.1, 200
 SIZES = (5, 10, 20, 40, 80)
 PHI = th.models.MLP(D, widths=(64,), activation="tanh", out=CODE, out_activation="tanh")
 HOWS = ("from scratch", "frozen", "fine-tuned")
@@ -56,10 +56,10 @@ def measure(tasks: int = 20, epochs: int = 400, source_epochs: int = 60) -> dict
         obs = sample(f, SIZES[-1], d=D, sigma=SIGMA, seed=seed)
         weight = (jnp.arange(SIZES[-1]) < n).astype(float)
         model = heads(1, None if how == "from scratch" else learned.params["phi"])
-        new = sample(f, 500, d=D, seed=seed + 1_000_000)
+        new = sample(f, N_TEST, d=D, seed=seed + 1_000_000)
         return th.Task(
             th.freeze(model, "phi") if how == "frozen" else model,
-            th.Data(th.Observations(obs.x, obs.y, weight), th.Observations(*new, jnp.ones(500))),
+            th.Data(th.Observations(obs.x, obs.y, weight), th.Observations(*new, jnp.ones(N_TEST))),
             optimizer=th.optim.named("adam", 0.003 if how == "fine-tuned" else 0.01),
             penalty=th.ridge(1e-3),
             epochs=epochs,

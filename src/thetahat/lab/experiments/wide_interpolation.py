@@ -16,7 +16,7 @@ import thetahat as th
 from thetahat.figures import Line, Panel, draw_panels
 from thetahat.lab import MaskedMLP, MaskedTerms, columns, grid, mean_se
 
-N, N_TEST, D = 40, 200, 5
+N, N_TEST, D = 40, 100, 5
 SIZES = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 40, 70, 100], float)
 
 
@@ -50,7 +50,7 @@ def fitted(
     )
 
 
-def measure(simulations: int = 30, widest: int = 400, epochs: int = 500) -> dict[str, Any]:
+def measure(simulations: int = 15, widest: int = 400, epochs: int = 300) -> dict[str, Any]:
     """Error in f at new points by width, on random features and of trained nets."""
     found: dict[str, Any] = {}
     for side, most, passes in (("random", widest, 3), ("trained", min(widest, 100), epochs)):

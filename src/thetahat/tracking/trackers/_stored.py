@@ -33,7 +33,7 @@ _MAKERS = {
 def describe(on: Iterable[Tracker]) -> list[dict[str, Any]]:
     """Return the trackers of ``on`` as JSON types.
 
-    Functions of the user's own are left out, and trackers with an argument that is no JSON.
+    Functions of the user's own are left out, and trackers with an argument that JSON cannot hold.
     """
     found = []
     for tracker in on:

@@ -14,6 +14,7 @@ from thetahat import models
 from thetahat.core import ConfigError, InputError
 from thetahat.data import Classes, from_stored, to_stored
 from thetahat.train._classify import BINARY, LINKS, SEVERAL, ClassScores
+from thetahat.train._columns_json import columns_json, read_columns
 from thetahat.train._program import Build, GivenTask
 from thetahat.train.jax._precision import precision
 from thetahat.train.jax._predictor import DescribedModel, ModelSource, OfBuild, OfModel, Predictor
@@ -44,6 +45,7 @@ def pack_predictor(one: Predictor, arrays: dict[str, np.ndarray], name: str) -> 
         "dtype": one.dtype,
         "shape": None if one.shape is None else list(one.shape),
         "whole": one.whole,
+        "columns": columns_json(one.columns),
         **{word: getattr(one.scores, word) for word in _SCORES},
     }
 
@@ -93,6 +95,7 @@ def unpack_predictor(
         dtype=dtype,
         shape=None if shape is None else tuple(map(int, shape)),
         whole=bool(held.get("whole", False)),
+        columns=read_columns(held),
     )
     try:
         one.check()

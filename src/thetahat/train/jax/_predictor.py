@@ -23,7 +23,7 @@ import numpy as np
 from thetahat import models
 from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.core.start import Start
-from thetahat.data import Transform, blank, named_row, unmasked
+from thetahat.data import ColumnNames, Transform, blank, named_row, refuse_sparse, unmasked
 from thetahat.models import Adapted
 from thetahat.train._classify import ClassScores
 from thetahat.train._program import Build, GivenTask
@@ -156,6 +156,7 @@ class Predictor:
              transform: of a table, or None.   scores: what h(x) means.
              shape: of one input, if it has one.
              whole: whether inputs were whole numbers, and stay so: codes of categories, say.
+             columns: names of the inputs' columns, where a frame was fitted as arrays; else None.
     """
 
     source: ModelSource
@@ -167,6 +168,7 @@ class Predictor:
     dtype: str
     shape: tuple[int, ...] | None
     whole: bool = False
+    columns: ColumnNames | None = None
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -202,7 +204,10 @@ class Predictor:
 
         Args:    encoded: x are a part's own inputs, as the model takes them.
         """
+        refuse_sparse(x)
         transform = self.transform
+        if self.columns is not None and not encoded:
+            x = self.columns.of_prediction(x)
         if transform is not None and not encoded:
             x = _array(x) if isinstance(x, list) else x
             if (named := named_row(x)) is not None:
@@ -258,7 +263,13 @@ class Predictor:
     def as_start(self) -> Start:
         """The parameters and their units, for another Task's ``start``."""
         leaves = models.named_arrays(self.trained, self.frozen)
-        return Start(leaves, self.transform, self.scores.classes, self.source.description)
+        return Start(
+            leaves,
+            self.transform,
+            self.scores.classes,
+            self.source.description,
+            columns=self.columns,
+        )
 
     def check(self) -> None:
         """Trace a prediction, without compiling it: the parts fit together.

@@ -25,6 +25,7 @@ from thetahat import models
 from thetahat.core import ConfigError, Mode, Task
 from thetahat.data import LaterRows, Transform, content_hash, jax_setting
 from thetahat.train._classify import scores_of
+from thetahat.train._inputs import inputs_names
 from thetahat.train._program import Build, CohortStatus, Hyper, WithData
 from thetahat.train._tables import has_tables, is_fixed, table_columns, whole_columns, with_verdicts
 from thetahat.train.jax import _member
@@ -390,6 +391,7 @@ class CohortProgram:
             dtype=self.dtype,
             shape=shape,
             whole=whole,
+            columns=inputs_names(data),
         )
         member = FittedMember(lambda: build(values), predictor, data)
         if data.rows == {}:

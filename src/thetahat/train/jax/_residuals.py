@@ -9,6 +9,7 @@ import jax
 from thetahat import risk
 from thetahat.core import ConfigError, Task
 from thetahat.risk.accept import Residuals
+from thetahat.train._inputs import points_in_order
 from thetahat.train.jax._precision import cast
 
 
@@ -17,6 +18,7 @@ def residuals_of(task: Task, h: Any) -> Residuals:
 
     def residuals(points: Any, residual: Any, block: str | None) -> jax.Array:
         at = risk.signed_residual(_of_block(task, block) if residual is None else residual)
+        points = points_in_order(task.data, points)
         return jax.vmap(lambda z: at(h, z))(cast(points, task.dtype))
 
     return residuals

@@ -22,6 +22,7 @@ from thetahat import data as th_data, models, optim, risk
 from thetahat.core import ConfigError, Mode, Task, notify
 from thetahat.core.metric import directions_of, read_metrics
 from thetahat.core.start import Start
+from thetahat.train._inputs import inputs_names
 from thetahat.train._program import Build, Hyper, OtherBackend, backend_of
 from thetahat.train._start import read_start
 from thetahat.train._stopping import check_rules, sort_rules
@@ -198,8 +199,9 @@ def padded_state(build: Build, hyper: Hyper, dtype: str, d: int, real: int) -> C
         task = _built(build, {**own, **common})
         data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
         drawn = models.adapt(models.Padded(task.model, d, real), task.seed).params
+        transform, data = _apart(data, task)
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), drawn)
-        return jax.tree.leaves(cast(_first(task, params, data), dtype))
+        return jax.tree.leaves(cast(_first(task, params, data, transform), dtype))
 
     with precision(dtype):
         example = {k: v[0] for k, v in hyper.own.items()}, (dict(hyper.common), np.int32(real))
@@ -237,6 +239,7 @@ def _started(start: Start, leaves: Any, task: Task, adapted: Any, data: Any) -> 
     labels = risk.resolve_loss(task.loss).of != risk.RESIDUAL
     if labels:
         th_data.check_same_classes(start.classes, data.classes)
+    th_data.check_same_columns(start.columns, inputs_names(data))
     data = th_data.in_units_of(data, start.transform, labels=labels)
     return models.started(adapted, leaves), data
 

@@ -22,6 +22,7 @@ from thetahat.core import ConfigError, DataError, Task, notify
 from thetahat.data import Observations, Rows, Transform
 from thetahat.risk import Loss
 from thetahat.train.jax._precision import refuse_level, refuse_rounding
+from thetahat.train.jax._score_range import refuse_probabilities
 
 _PARTS = ("train", "val", "test")
 _LOOKED_AT = 1 << 12
@@ -136,7 +137,10 @@ def _named(data: Any, name: str, part: Any, y: Any) -> tuple[str, str]:
 
 
 def targets_of(task: Task, adapted: Any, data: Any) -> Targets | None:
-    """Where a task's targets are, found while it is traced; None where that cannot be known."""
+    """Where a task's targets are, found while it is traced; None where that cannot be known.
+
+    Raises:  ConfigError: scores of a loss of a prediction that are probabilities.
+    """
     loss = risk.resolve_loss(task.loss)
     if task.residual is None:
         try:
@@ -151,6 +155,7 @@ def targets_of(task: Task, adapted: Any, data: Any) -> Targets | None:
     if traced is None:
         return None
     closed, tree, outputs = traced
+    refuse_probabilities(closed, loss, outputs)
     of = _second if task.residual is None else _computed(closed, tree, task.dtype)
     return None if of is None else Targets(loss.name, loss.needs, outputs, of)
 

@@ -12,10 +12,18 @@ from thetahat import risk
 from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._lightning import OwnOptimizers
-from thetahat.train.torch._losses import of_torch, thetahats
+from thetahat.train.torch._losses import aligned, need_of, of_torch, thetahats
 from thetahat.train.torch._metrics import Sums, TorchScores
-from thetahat.train.torch._module import device_of, flattened, frozen, made, parted, trained
-from thetahat.train.torch._objective import LossObjective, objective_of
+from thetahat.train.torch._module import (
+    call,
+    device_of,
+    flattened,
+    frozen,
+    made,
+    parted,
+    trained,
+)
+from thetahat.train.torch._objective import LossObjective, ResidualObjective, objective_of
 from thetahat.train.torch._optimizers import ELEMENTWISE, Configured, configure, maker
 from thetahat.train.torch._parts import (
     EVAL_BLOCK,
@@ -26,13 +34,16 @@ from thetahat.train.torch._parts import (
     plan_of,
 )
 from thetahat.train.torch._replay import Replays
+from thetahat.train.torch._scores import check_outputs
 
 PARTS = ("train", "val", "test")
+_LOOKED_AT = 64
+"""Observations at which a module's outputs are looked at."""
 WORTH = 500
 """Steps of a fit from which it pays to record a batch and replay it."""
 _add: Any = torch._foreach_add_  # pyright: ignore[reportPrivateImportUsage]
 # What ``backward()`` and ``grad()`` call: their checks take as long as a small net's gradient.
-_run_backward: Any = torch.autograd.Variable._execution_engine.run_backward
+run_backward: Any = torch.autograd.Variable._execution_engine.run_backward
 
 
 @dataclass(frozen=True)
@@ -76,22 +87,68 @@ class TorchMember:
         return (*(f"{name}_risk" for name in there), "learning_rate", *own)
 
     def _try_out(self) -> None:
-        """Evaluate two observations, so that wrong shapes are told before training.
+        """Evaluate some observations, so that wrong shapes, classes and outputs are told before
+        training.
 
-        Raises:  ShapeError, ConfigError.
+        Raises:  ShapeError, ConfigError, DataError.
         """
         part = self.parts["train"]
-        few = torch.arange(min(2, part.n), device=self.device)
         self.module.eval()
+        try:
+            self._check_scores(part)
+            with torch.no_grad():
+                self.objective(self.module, self._first(part, 2))
+        except (RuntimeError, TypeError, ValueError, LookupError) as error:
+            shapes = ", ".join(str(tuple(leaf.shape[1:])) for leaf in part.leaves)
+            raise ConfigError(
+                f"{type(self.module).__name__} failed on a batch of observations of the shapes"
+                f" {shapes}: {error}"
+            ) from error
+
+    def _first(self, part: Part, n: int) -> Any:
+        """Return the first observations of a part, at most n."""
+        rows = torch.arange(min(n, part.n), device=self.device)
+        return part.observations(part.taken(rows).leaves)
+
+    def _check_scores(self, part: Part) -> None:
+        """Check that the module's outputs, and the classes, are what the loss takes.
+
+        Raises:  ConfigError, DataError.
+        """
+        objective, loss = self.objective, thetahats(self.task.loss)
+        made = None if of_torch(loss) else risk.resolve_loss(loss)
+        need = need_of(loss) if made is None else made.needs
+        if need is None or (made is not None and made.of == risk.RESIDUAL):
+            return
+        few, z = (self._first(part, n) for n in (2, _LOOKED_AT))
+        if isinstance(objective, ResidualObjective):
+            outputs = objective.pairs(self.module, z)[0]
+        elif isinstance(objective, LossObjective):
+            pairs = map(risk.inputs_and_target, (few, z))  # wrong shapes are told of two rows
+            outputs = [aligned(call(self.module, x), y, classes=objective.classes)
+                       for x, y in pairs][1]  # fmt: skip
+        else:
+            return
+        check_outputs(outputs, made, objective.name)
+        k = outputs.shape[1] if need is risk.CLASSES and outputs.ndim == 2 else None
+        if k is None and isinstance(objective, LossObjective):
+            return
+        for name in self.parts:
+            y = self._targets(name)
+            risk.check_targets(objective.name, need, f"the target of data.{name}", y, k)
+
+    def _targets(self, name: str) -> np.ndarray:
+        """Return the targets of a part: its y, or those that the residual returns."""
+        part, objective = self.parts[name], self.objective
+        if isinstance(objective, LossObjective):
+            y = risk.inputs_and_target(part.observations(part.leaves))[1]
+            return y.detach().cpu().numpy()
         with torch.no_grad():
-            try:
-                self.objective(self.module, part.observations(part.taken(few).leaves))
-            except (RuntimeError, TypeError, ValueError, LookupError) as error:
-                shapes = ", ".join(str(tuple(leaf.shape[1:])) for leaf in part.leaves)
-                raise ConfigError(
-                    f"{type(self.module).__name__} failed on a batch of observations of the shapes"
-                    f" {shapes}: {error}"
-                ) from error
+            found = [
+                objective.pairs(self.module, part.observations(leaves))[1]
+                for leaves, _ in part.blocks(EVAL_BLOCK)
+            ]
+        return torch.cat(found).cpu().numpy()
 
     def configured(self) -> Configured:
         """Return an optimizer of this module's parameters."""
@@ -129,6 +186,19 @@ class TorchMember:
         return scale(torch.stack(totals).sum().item() / part.n), sums.means()
 
 
+def replays_of(
+    member: TorchMember, module: Any, params: list[torch.Tensor], gradient: Any
+) -> Replays | None:
+    """Return the batches that are replayed; None where all run in Python."""
+    plain = isinstance(member.objective, LossObjective) and member.objective.plain
+    steps = member.task.epochs * -(-member.plan.n // member.plan.batch)
+    if not plain or member.scores.by_part or member.task.penalty is not None:
+        return None
+    if member.device.type != "cpu" or steps < WORTH:
+        return None
+    return Replays(module, params, gradient)
+
+
 class Alone:
     """The training of one member."""
 
@@ -146,25 +216,14 @@ class Alone:
         self.params = tuple(member.params.values())
         stored = member.task.penalty is not None or member.scores.grad_norms
         self.descends = self.configured.descends and not stored
-        self.replays = self._replays()
-
-    def _replays(self) -> Replays | None:
-        """Return the batches that are replayed; None where all run in Python."""
-        member = self.member
-        plain = isinstance(member.objective, LossObjective) and member.objective.plain
-        steps = member.task.epochs * -(-member.plan.n // member.plan.batch)
-        if not plain or member.scores.by_part or member.task.penalty is not None:
-            return None
-        if member.device.type != "cpu" or steps < WORTH:
-            return None
-        return Replays(self.module, list(self.params), self._gradient)
+        self.replays = replays_of(member, self.module, list(self.params), self._gradient)
 
     def _gradient(self, leaves: Any, weight: torch.Tensor | None) -> tuple[Any, ...]:
         """Return the summed loss of a batch, and the gradient of each parameter, by autograd."""
         member = self.member
         values, *_ = member.objective(self.module, member.parts["train"].observations(leaves))
         total = values.sum() if weight is None else torch.dot(values, weight)
-        found = _run_backward((total,), (self.scale,), False, False, self.params, True, False)
+        found = run_backward((total,), (self.scale,), False, False, self.params, True, False)
         return (total.detach(), *found)
 
     def _replayed(self, leaves: Any, weight: torch.Tensor | None, rate: float) -> Any:
@@ -324,7 +383,7 @@ class Alone:
 
     def _descend(self, total: torch.Tensor, rate: float) -> None:
         """Take a step of gradient descent."""
-        found = _run_backward((total,), (self.scale,), False, False, self.params, True, False)
+        found = run_backward((total,), (self.scale,), False, False, self.params, True, False)
         used = [(p, g) for p, g in zip(self.params, found, strict=True) if g is not None]
         with torch.no_grad():
             _add(*map(list, zip(*used, strict=True)), alpha=-rate)
@@ -339,7 +398,7 @@ class Alone:
             flat = torch.cat([p.reshape(-1) for p in self.member.params.values()])
             total = total + share / self.scale * self.member.penalty(flat)
         self.slope.zero_()
-        _run_backward((total,), (self.scale,), False, False, (), True, True)
+        run_backward((total,), (self.scale,), False, False, (), True, True)
 
     # -- the best state ---------------------------------------------------------------------------
 

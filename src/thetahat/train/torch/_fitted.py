@@ -14,9 +14,18 @@ import numpy as np
 
 from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.core.start import Start
-from thetahat.data import Transform, blank, from_stored, named_row, to_stored
+from thetahat.data import (
+    ColumnNames,
+    Transform,
+    blank,
+    from_stored,
+    named_row,
+    refuse_sparse,
+    to_stored,
+)
 from thetahat.train._classify import ClassScores, scores_of
-from thetahat.train._inputs import inputs_of_part
+from thetahat.train._columns_json import columns_json, read_columns
+from thetahat.train._inputs import inputs_names, inputs_of_part
 from thetahat.train._program import Build
 from thetahat.train._without_data import WithoutData
 from thetahat.train.torch._alone import TorchMember
@@ -58,6 +67,7 @@ class TorchPredictor:
 
     Args:    module: in evaluation mode, at the best state.   transform: of a table, or None.
              shape: of one input, if inputs are one array.
+             columns: names of the inputs' columns, where a frame was fitted as arrays; else None.
     """
 
     module: Any
@@ -65,6 +75,7 @@ class TorchPredictor:
     scores: ClassScores
     dtype: str
     shape: tuple[int, ...] | None
+    columns: ColumnNames | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep the module on the CPU, and the name of its device: another machine may lack it."""
@@ -107,7 +118,10 @@ class TorchPredictor:
 
     def predict(self, x: Any, *, encoded: bool = False) -> np.ndarray:
         """h(x) over the rows of ``x``, undoing a table's standardisation."""
+        refuse_sparse(x)
         transform, gone = self.transform, np.zeros(0, bool)
+        if self.columns is not None and not encoded:
+            x = self.columns.of_prediction(x)
         if transform is not None and not encoded:
             x = np.asarray(x) if isinstance(x, list) else x
             if (named := named_row(x)) is not None:
@@ -170,6 +184,7 @@ class TorchPredictor:
             "classes": to_stored(self.scores.classes, arrays, f"{name}/classes"),
             "dtype": self.dtype,
             "shape": None if self.shape is None else list(self.shape),
+            "columns": columns_json(self.columns),
             **{word: getattr(self.scores, word) for word in _SCORES},
         }
 
@@ -230,6 +245,7 @@ def unpacked(
         ),
         str(held["dtype"]),
         None if shape is None else tuple(map(int, shape)),
+        read_columns(held),
     )
 
 
@@ -271,8 +287,8 @@ class TorchFitted:
         part = self.data.train
         x: Any = part[0] if isinstance(part, tuple) else getattr(part, "x", None)
         shape = tuple(x.shape[1:]) if hasattr(x, "shape") else None
-        module = compacted(module.eval())
-        return TorchPredictor(module, self.data.transform, scores, task.dtype, shape)
+        module, names = compacted(module.eval()), inputs_names(self.data)
+        return TorchPredictor(module, self.data.transform, scores, task.dtype, shape, names)
 
     @property
     def params(self) -> dict[str, np.ndarray]:

@@ -76,6 +76,38 @@ def of_torch(loss: Any) -> bool:
         return False
 
 
+def called(loss: Any) -> str:
+    """Return the name of a loss of PyTorch, also of a partial one."""
+    function = getattr(loss, "func", loss)
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def need_of(loss: Any) -> risk.Need | None:
+    """Return what a loss of PyTorch needs of its targets; None if any numbers will do."""
+    logs = getattr(loss, "log_target", getattr(loss, "keywords", {}).get("log_target", False))
+    return None if logs else _NEEDS.get(called(loss))
+
+
+def _to_signs(values: list[float], k: int | None) -> str:
+    return "give 2 * y - 1" if values == [0, 1] else "give -1 and 1"
+
+
+_SIGNS = risk.Need(lambda k: "-1 or 1", lambda y, k: (y == -1) | (y == 1), _to_signs)
+_AT_LEAST_0 = risk.Need(lambda k: "numbers of at least 0", lambda y, k: y >= 0)
+_NEEDS: dict[str, risk.Need] = {
+    **dict.fromkeys(("CrossEntropyLoss", "cross_entropy", "NLLLoss", "nll_loss"), risk.CLASSES),
+    **dict.fromkeys(("MultiMarginLoss", "multi_margin_loss"), risk.CLASSES),
+    **dict.fromkeys(("BCELoss", "binary_cross_entropy"), risk.SHARES),
+    **dict.fromkeys(("BCEWithLogitsLoss", "binary_cross_entropy_with_logits"), risk.SHARES),
+    **dict.fromkeys(("MultiLabelSoftMarginLoss", "multilabel_soft_margin_loss"), risk.SHARES),
+    **dict.fromkeys(("SoftMarginLoss", "soft_margin_loss"), _SIGNS),
+    **dict.fromkeys(("HingeEmbeddingLoss", "hinge_embedding_loss"), _SIGNS),
+    **dict.fromkeys(("PoissonNLLLoss", "poisson_nll_loss"), _AT_LEAST_0),
+    **dict.fromkeys(("KLDivLoss", "kl_div"), _AT_LEAST_0),
+}
+"""Targets that losses of PyTorch need, and do not check; class -100 they leave out in silence."""
+
+
 def pair_loss(loss: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Return a loss as a function of predictions and targets (B, ...) to numbers (B, ...).
 
@@ -117,6 +149,16 @@ def _logistic(h: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 def _cross_entropy(h: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     y = y.to(h.dtype) if y.shape == h.shape else y.long()
     return functional.cross_entropy(h, y, reduction="none")
+
+
+def cross_entropy_or_nan(h: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Compute the cross-entropy, NaN of a class that does not exist: PyTorch leaves -100 out."""
+    if y.shape == h.shape:
+        return _cross_entropy(h, y)
+    k = h.shape[1]
+    known = (y >= 0) & (y < k) & (y == y.long())
+    values = functional.cross_entropy(h, y.long().clamp(0, k - 1), reduction="none")
+    return torch.where(known, values, torch.nan)
 
 
 def aligned(h: Any, y: torch.Tensor, *, classes: bool) -> torch.Tensor:

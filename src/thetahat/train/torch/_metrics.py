@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +12,10 @@ import numpy as np
 from jax.core import Tracer
 
 from thetahat import risk
-from thetahat.core import Metric, ShapeError, Task
+from thetahat.core import Metric, Notice, ShapeError, Task
 from thetahat.risk import inputs_and_target
 from thetahat.risk.accept import Residuals
+from thetahat.train._inputs import points_in_order
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._objective import one_of
 from thetahat.train.torch._parts import copied
@@ -81,7 +83,9 @@ class TorchScores:
             if own:
                 value = function(*(torch.from_numpy(np.asarray(a)) for a in (*given, w)))
             else:
-                with jax.enable_x64(self.dtype == "float64"):
+                # What a metric says of scores was said of the module's outputs, before training.
+                with jax.enable_x64(self.dtype == "float64"), warnings.catch_warnings():
+                    warnings.simplefilter("ignore", Notice)
                     value = np.asarray(function(*given, w))
             found[name] = float(_scalar(name, value))
         return found
@@ -191,7 +195,7 @@ def residuals_of(task: Task, h: Callable[[Any], Any], device: Any) -> Residuals:
         del block
         at = residual or task.residual or default
         like = getattr(torch, task.dtype)
-        leaves, tree = jax.tree.flatten(points)
+        leaves, tree = jax.tree.flatten(points_in_order(task.data, points))
         rows = [torch.as_tensor(np.array(leaf), device=device) for leaf in leaves]
         rows = [row.to(like) if row.is_floating_point() else row for row in rows]
 

@@ -14,7 +14,16 @@ from thetahat.core.choices import LOSSES
 from thetahat.risk import inputs_and_target
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._lightning import TrainingStep
-from thetahat.train.torch._losses import aligned, of_torch, pair_loss, per_row, thetahats
+from thetahat.train.torch._losses import (
+    aligned,
+    called,
+    cross_entropy_or_nan,
+    need_of,
+    of_torch,
+    pair_loss,
+    per_row,
+    thetahats,
+)
 from thetahat.train.torch._module import call
 
 BatchLoss = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
@@ -63,12 +72,7 @@ class ResidualObjective:
         def one(*row: torch.Tensor) -> torch.Tensor:
             found = self.residual(one_of(h), jax.tree.unflatten(tree, row))
             if self.of_prediction:
-                if not isinstance(found, tuple) or len(found) != 2:
-                    raise ShapeError(
-                        f"with loss={self.name!r} residual must return the pair (score, target)"
-                    )
-                score, target = (torch.as_tensor(v)[None] for v in found)
-                value = self.loss(score, target)
+                value = self.loss(*self._pair(found))
             else:
                 r = torch.as_tensor(found)
                 if r.ndim > 1 or r.shape == (1,):
@@ -80,6 +84,24 @@ class ResidualObjective:
             return value.mean()
 
         return torch.vmap(one, randomness="different")(*leaves), None, None
+
+    def _pair(self, found: Any) -> list[torch.Tensor]:
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise ShapeError(
+                f"with loss={self.name!r} residual must return the pair (score, target)"
+            )
+        return [torch.as_tensor(v)[None] for v in found]
+
+    def pairs(self, h: Any, z: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the scores and the targets of a batch, under a loss of a prediction."""
+        leaves, tree = jax.tree.flatten(z)
+
+        def one(*row: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            found = self.residual(one_of(h), jax.tree.unflatten(tree, row))
+            score, target = self._pair(found)
+            return score[0], target[0]
+
+        return torch.vmap(one, randomness="different")(*leaves)
 
 
 def one_of(h: Any) -> Callable[[Any], torch.Tensor]:
@@ -100,7 +122,7 @@ def objective_of(task: Task) -> Any:
         return task.loss
     loss = thetahats(task.loss)
     made = None if of_torch(loss) else risk.resolve_loss(loss)
-    name = type(loss).__name__ if made is None else made.name
+    name = called(loss) if made is None else made.name
     function = pair_loss(loss)
     if task.residual is not None:
         if not callable(task.residual):
@@ -111,6 +133,7 @@ def objective_of(task: Task) -> Any:
                 " leave one of them out"
             )
         of_prediction = made.of == risk.PREDICTION
+        function = cross_entropy_or_nan if name == "cross_entropy" else function
         return ResidualObjective(task.residual, function, of_prediction, name)
-    classes = name in ("cross_entropy", "CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
+    classes = (need_of(loss) if made is None else made.needs) is risk.CLASSES
     return LossObjective(function, classes, name)

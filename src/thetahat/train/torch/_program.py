@@ -12,7 +12,7 @@ import numpy as np
 from thetahat import risk
 from thetahat.core import CheckpointError, ConfigError, Mode, Task
 from thetahat.core.task import best_mode
-from thetahat.data import Data, Transform, content_hash
+from thetahat.data import Data, Transform, content_hash, with_y
 from thetahat.train._obeyed import check_obeyed
 from thetahat.train._program import (
     DIVERGED,
@@ -27,10 +27,10 @@ from thetahat.train._program import (
 )
 from thetahat.train._stopping import Record, check_rules, sort_rules
 from thetahat.train._tables import table_columns, whole_columns, with_verdicts
-from thetahat.train.torch._alone import Alone, Saved, TorchMember
+from thetahat.train.torch._alone import PARTS, Alone, Saved, TorchMember
 from thetahat.train.torch._fitted import TorchFitted
 from thetahat.train.torch._library import torch
-from thetahat.train.torch._losses import of_torch, thetahats
+from thetahat.train.torch._losses import called, need_of, of_torch, thetahats
 from thetahat.train.torch._metrics import hypothesis_of_arrays, residuals_of
 from thetahat.train.torch._module import free_on, random_numbers, seeded, trained_layout
 from thetahat.train.torch._parts import SharedParts
@@ -88,25 +88,38 @@ def checked(task: Task) -> Task:
         )
     data = task.data if isinstance(task.data, Data) else Data(task.data)
     loss = thetahats(task.loss)
-    loss = None if of_torch(loss) else risk.resolve_loss(loss)
-    if loss is None or loss.of == risk.RESIDUAL:
-        if data.classes is not None and loss is not None:
+    made = None if of_torch(loss) else risk.resolve_loss(loss)
+    name = called(loss) if made is None else made.name
+    need = need_of(loss) if made is None else made.needs if made.of == risk.PREDICTION else None
+    if need is None:
+        if data.classes is not None:
             raise ConfigError(
-                f"the target is one of {len(data.classes)} classes, and the loss {loss.name} needs"
+                f"the target is one of {len(data.classes)} classes, and the loss {name} needs"
                 ' numbers; give loss="logistic" or loss="cross_entropy"'
             )
         return replace(task, data=data.changed(targets=None))
     if data.targets is not None and isinstance(data.transform, Transform):
-        there = {n: p for n in ("train", "val", "test") if (p := getattr(data, n)) is not None}
+        there = {n: p for n in PARTS if (p := getattr(data, n)) is not None}
         own = {n: replace(p, y=data.targets[n]) for n, p in there.items()}
         data = data.changed(**own, transform=data.transform.of_scores(), targets=None)
     if task.residual is None:
-        for name in ("train", "val", "test"):
-            part = getattr(data, name)
-            if part is not None:
+        parts = {}
+        for part_name in PARTS:
+            if (part := getattr(data, part_name)) is not None:
                 y = np.asarray(risk.inputs_and_target(part)[1])
-                risk.check_targets(loss.name, loss.needs, f"y of data.{name}", y, None)
+                hint = "drop those of -100, PyTorch's ignore_index" if (y == -100).any() else ""
+                risk.check_targets(name, need, f"y of data.{part_name}", y, None, hint)
+                if made is None and (as_type := _type_of(need, y)) is not None:
+                    parts[part_name] = with_y(part, y.astype(as_type))
+        data = data.changed(**parts)
     return replace(task, data=data)
+
+
+def _type_of(need: risk.Need, y: np.ndarray) -> Any:
+    """Return the type in which a loss of PyTorch takes checked targets; None as they are."""
+    if need is risk.CLASSES:
+        return np.int64 if y.ndim == 1 and y.dtype.kind != "i" else None
+    return np.float64 if y.dtype.kind != "f" else None
 
 
 class TorchProgram:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.train.torch._alone import TorchMember
+from thetahat.train.torch._alone import TorchMember, replays_of, run_backward
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._module import generators, parted, set_generators
 from thetahat.train.torch._optimizers import ELEMENTWISE, LINEAR, Configured
@@ -87,7 +87,6 @@ class Stacked:
         self.size, self.module, self.objective = len(members), first.module, first.objective
         vectors = [torch.cat([p.detach().reshape(-1) for p in m.params.values()]) for m in members]
         self.flat = torch.nn.Parameter(torch.stack(vectors))
-        self.flat.grad = torch.zeros_like(self.flat)
         self.frozen = {
             name: torch.stack([m.frozen[name].detach() for m in members]) for name in first.frozen
         }
@@ -112,6 +111,8 @@ class Stacked:
         batch = first.plan.batch
         self.scale = self.flat.new_full((self.size,), 1.0 / batch)
         self._rates: torch.Tensor | None = None
+        self.step = self.stepping.bare_step()
+        self.replays = replays_of(first, self.module, [self.flat], self._gradient)
 
     def _stack(self, name: str) -> list[torch.Tensor]:
         """Return the leaves of a part, then its weights: (N, ...), or (C, N, ...) if own."""
@@ -244,6 +245,29 @@ class Stacked:
         dims = (0, 0, *[0 if own else None] * len(leaves))
         return torch.vmap(one, in_dims=dims, randomness="different")(flat, self.frozen, *leaves)
 
+    def _gradient(self, leaves: Any, weight: None = None) -> tuple[Any, ...]:
+        """Return the summed loss of a batch, (C,), and its gradient, (C, P), by autograd."""
+        del weight  # the last leaf is
+        total = self.totals(self.flat, leaves, "train")
+        found = run_backward((total,), (self.scale,), False, False, (self.flat,), True, False)
+        return total.detach(), found[0]
+
+    def _update(self, slope: torch.Tensor) -> None:
+        """Take the members' steps, each at its own rate."""
+        rates = self._rates
+        with torch.no_grad():
+            if self.stepping.descends:
+                if rates is None:
+                    self.flat.add_(slope, alpha=-self.stepping.rate)
+                else:
+                    self.flat.addcmul_(slope, rates, value=-1)
+                return
+            self.flat.grad = slope
+            before = None if rates is None else self.flat.clone()
+            self.step()
+            if before is not None and rates is not None:
+                self.flat.sub_(before).mul_(rates).add_(before)
+
     def epoch(self, order: Any) -> list[dict[str, Any]]:
         """Train one epoch; return the members' records."""
         first = self.members[0]
@@ -251,17 +275,13 @@ class Stacked:
         leaves, axis = self._gathered(order)
         totals = []
         rates = [c.rate for c in self.configured]
+        if self.replays is not None:
+            self.replays.begin()
         for batch in zip(*(leaf.split(first.plan.batch, axis) for leaf in leaves), strict=True):
-            assert self.flat.grad is not None
-            self.flat.grad.zero_()
-            total = self.totals(self.flat, batch, "train")
-            total.backward(self.scale)
-            before = None if self._rates is None else self.flat.detach().clone()
-            self.optimizer.step()
-            if before is not None and self._rates is not None:
-                with torch.no_grad():
-                    self.flat.sub_(before).mul_(self._rates).add_(before)
-            totals.append(total.detach())
+            found = None if self.replays is None else self.replays.of(batch, None, self.scale)
+            total, slope = self._gradient(batch) if found is None else found
+            self._update(slope)
+            totals.append(total)
         n = first.plan.n
         found = {"train_risk": (torch.stack(totals).sum(0) / n).cpu().numpy()}
         self.module.eval()
