@@ -88,12 +88,12 @@ def test_both_steady_states_are_found_and_named(example):
     fits = accepted(module.growth_two_states, [{"k0": k0} for k0 in (0.5, 1.0, 3.0, 4.0)])
     assert [fit.solution for fit in fits] == ["low", "low", "high", "high"]
     assert "4 of 4 accepted (2 high, 2 low)" in repr(fits)
-    for k in module.steady_states(0.9).values():
-        at_rest = module.output(k) - module.DELTA * k
-        step = 1e-6
-        slope = (module.output(k + step) - module.output(k - step)) / (2 * step)
-        assert float(at_rest) > 0
-        assert float(0.9 * (slope + 1 - module.DELTA)) == pytest.approx(1, abs=1e-4)
+    for k in map(float, module.steady_states(0.9).values()):
+        output = 0.5 * np.maximum(
+            np.cbrt([k - 1e-6, k + 1e-6]), 3 * np.cbrt([k - 1e-6, k + 1e-6]) - 2.5
+        )
+        slope = (output[1] - output[0]) / 2e-6
+        assert 0.9 * (slope + 1 - 0.1) == pytest.approx(1, abs=1e-6)
 
 
 def test_stochastic_growth_saves_a_constant_share(example):
