@@ -88,4 +88,5 @@ __all__ = [
     "squared",
     "weighted_mean",
     "weighted_sum",
+    "with_points",
 ]
