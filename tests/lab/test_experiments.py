@@ -81,13 +81,6 @@ def test_falling_rates_get_nearer_than_a_constant_one():
     assert found["cosine end"] < found["constant end"] / 5
 
 
-def test_second_order_goes_further_than_descent():
-    found = run("net_optimizers", starts=2, epochs=60)
-    assert found["levenberg_marquardt end"] < found["adam end"] / 10
-    assert found["lbfgs end"] < found["sgd end"]
-    assert found["adam end"] < found["sgd end"]
-
-
 def test_exclusive_or_needs_a_hidden_layer():
     found = run("xor")
     assert found["linear"] == pytest.approx(0.25, rel=1e-12)
