@@ -12,12 +12,11 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.choices import DEVICE
 from thetahat.core.errors import ConfigError, Interrupted
-from thetahat.core.places import opening
+from thetahat.core.places import Place, opening
 from thetahat.core.run import functions_of
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def work_of(
 
 
 def start_agent(
-    path: Path,
+    path: Place,
     sweep_id: str,
     work: Work,
     experiment: Experiment | None,
@@ -66,7 +65,7 @@ def start_agent(
 
 
 def work_here(
-    path: Path, sweep_id: str, work: Work, experiment: Experiment | None, *, quiet: bool
+    path: Place, sweep_id: str, work: Work, experiment: Experiment | None, *, quiet: bool
 ) -> None:
     """Work on a sweep until it is done, with a screen.
 
@@ -92,7 +91,7 @@ class Background:
     """An agent in a thread of this process."""
 
     def __init__(
-        self, path: Path, sweep_id: str, work: Work, experiment: Experiment | None
+        self, path: Place, sweep_id: str, work: Work, experiment: Experiment | None
     ) -> None:
         self._given = (path, sweep_id, work, experiment)
         self._stop = threading.Event()

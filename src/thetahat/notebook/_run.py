@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, did_you_mean, notify
@@ -15,6 +14,7 @@ from thetahat.notebook._sweep import Sweep
 
 if TYPE_CHECKING:
     from thetahat.core import Event, Task
+    from thetahat.core.places import Place
     from thetahat.store import Store
     from thetahat.sweep import SweepOptions, Work
 
@@ -104,7 +104,7 @@ def run_sweep(
     return sweep
 
 
-def _cancel_empty(path: Path, sweep_id: str, reason: str) -> None:
+def _cancel_empty(path: Place, sweep_id: str, reason: str) -> None:
     """Cancel a sweep that no worker could begin, so that no agent waits for it."""
     from thetahat.store import cancel_sweep, open_store
 

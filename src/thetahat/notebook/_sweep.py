@@ -32,6 +32,7 @@ from thetahat.notebook._agent import start_agent, work_of
 from thetahat.report import Plots
 
 if TYPE_CHECKING:
+    from thetahat.core.places import Place
     from thetahat.notebook._agent import Background
     from thetahat.store import RunRow, Store
     from thetahat.sweep import Work
@@ -94,7 +95,7 @@ class Sweep:
 
     def __init__(
         self,
-        path: Path,
+        path: Place,
         sweep_id: str,
         *,
         metric: str | None = None,

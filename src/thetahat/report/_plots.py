@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from thetahat.analysis import Study
@@ -12,11 +11,13 @@ from thetahat.report import _figures as pictures
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from thetahat.core.places import Place
+
 
 class Plots:
     """A sweep's figures. Each method returns a matplotlib figure, which a notebook shows."""
 
-    def __init__(self, study: Study, path: os.PathLike[str]) -> None:
+    def __init__(self, study: Study, path: Place) -> None:
         self._study = study
         self._path = path
 

@@ -115,7 +115,7 @@ def _show(experiment: LabExperiment, args: argparse.Namespace) -> int:
     if kept.exists() and kept.with_suffix(".txt").exists():
         answer, *given = kept.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
     if args.format != "table":
-        last = dict(line.partition("=")[::2] for line in given if line)
+        last = {name: value for name, _, value in (line.partition("=") for line in given if line)}
         rows = [
             {
                 "setting": name,
@@ -168,9 +168,11 @@ def read_settings(experiment: LabExperiment, words: Sequence[str]) -> Mapping[st
 
 def _kept(name: str, store: str | None) -> Path:
     """Where the last figure of an experiment lies, beside the store."""
-    from thetahat.core.places import locate
+    from thetahat.core.places import FOLDER, Server, locate
 
-    return locate(store).parent / "lab" / f"{name}.png"
+    place = locate(store)
+    folder = place.folder or Path(FOLDER) if isinstance(place, Server) else place.parent
+    return folder / "lab" / f"{name}.png"
 
 
 def _open(file: Path, args: argparse.Namespace) -> None:

@@ -145,28 +145,18 @@ def _front_table(facts: dict[str, Any], screen: Any) -> list[str]:
     return ["", text, *([f"... and {more:,} more; --format json has all"] if more > 0 else [])]
 
 
-def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
+def _leading(store: Store, sweep: SweepRow, file: Any) -> dict[str, Any] | None:
+    """The best setting or run by the sweep's metric; None where none has one."""
     from thetahat.analysis import (
         fold_means,
-        front_of,
-        join_reasons,
         may_repeat,
         names_of,
-        read_file,
         replicates_of,
         seeds_of,
         standings,
     )
-    from thetahat.store import (
-        count_accepted,
-        count_runs,
-        count_solutions,
-        failure_reasons,
-        leading_run,
-        tried_runs,
-    )
+    from thetahat.store import leading_run, tried_runs
 
-    file = read_file(sweep.spec)
     sign = -1 if file.goal == "maximize" else 1
     best: dict[str, Any] | None = None
     means = None
@@ -185,6 +175,20 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
     elif file.metric is not None:
         lead = leading_run(store, sweep.id, file.metric, sign)
         best = None if lead is None else {"value": lead[1], "run": lead[0]}
+    return best
+
+
+def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
+    from thetahat.analysis import front_of, join_reasons, read_file
+    from thetahat.store import (
+        count_accepted,
+        count_runs,
+        count_solutions,
+        failure_reasons,
+        tried_runs,
+    )
+
+    file = read_file(sweep.spec)
     front = None
     if file.objectives:
         front = front_of(sweep, file, tried_runs(store, sweep.id)).listing()
@@ -202,7 +206,7 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
         "accepted": accepted if accepted or counts.get(str(Status.REJECTED)) else None,
         "solutions": count_solutions(store, sweep.id) if accepted else {},
         "failures": join_reasons(failure_reasons(store, sweep.id)),
-        "best": best,
+        "best": _leading(store, sweep, file),
         "front": front,
         "contaminated": sweep.contaminated,
         "file": sweep.file,

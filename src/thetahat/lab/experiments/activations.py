@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from thetahat.figures import Line, Panel, draw_panels
@@ -24,7 +25,7 @@ def measure(depth: int = 10, draws: int = 10_000) -> dict[str, Any]:
     for name in SHOWN:
         f = activation(name)
         slope = jax.jit(jax.vmap(jax.grad(f)))
-        found[name] = np.asarray(f(x))
+        found[name] = np.asarray(f(jnp.asarray(x)))
         found[f"{name} slope"] = np.asarray(slope(x))
         found[f"{name} most"] = float(found[f"{name} slope"].max())
         through = np.asarray(slope(z.ravel()), float).reshape(z.shape)

@@ -64,12 +64,12 @@ def labelled(scores: np.ndarray, z: np.ndarray, labels: int = 60) -> float:
 def measure(draws: int = 3, epochs: int = 800) -> dict[str, Any]:
     """Errors at new points by size of the code, draws in columns, and the use of two scores."""
     encode = jax.vmap(coder(2).encode, (None, 0))
-    risks = []
+    risks, two = [], []
     for code in CODES:
         fits = th.fit_many(autoencoder, grid(code=code, epochs=epochs, seed=range(draws)))
         risks.append(columns(fits, "val_risk")[:, -1])
         if code == 2:
-            two = fits
+            two = list(fits)
     linear = np.zeros((len(CODES), draws))
     use: dict[str, list[float]] = {"PCA": [], "autoencoder": []}
     for s, fit in enumerate(two):

@@ -42,7 +42,7 @@ def symmetric(
         Composed(PHI, RHO, each=True) if symmetry else mlp,
         th.Data(
             th.Observations(obs.x, obs.y, weight),
-            th.Observations(*new, jnp.ones(N_TEST)),
+            th.Observations(new.x, new.y, jnp.ones(N_TEST)),
         ),
         optimizer=th.optim.levenberg_marquardt(),
         epochs=epochs,

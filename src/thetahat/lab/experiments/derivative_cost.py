@@ -5,6 +5,7 @@ mode multiplies j q p + j p numbers, reverse mode j q + q p. XLA counts the floa
 operations of the programs: a multiplication and an addition each.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ Q, J = 16, 8
 def operations(function: Any, *args: Any) -> float:
     """Floating-point operations of a function, as XLA counts them."""
     found = jax.jit(function).lower(*args).cost_analysis()
-    return float(found["flops"])
+    return float(found["flops"]) if found else math.nan
 
 
 def chain(p: int) -> dict[str, float]:

@@ -59,7 +59,10 @@ def measure(tasks: int = 20, epochs: int = 400, source_epochs: int = 60) -> dict
         new = sample(f, N_TEST, d=D, seed=seed + 1_000_000)
         return th.Task(
             th.freeze(model, "phi") if how == "frozen" else model,
-            th.Data(th.Observations(obs.x, obs.y, weight), th.Observations(*new, jnp.ones(N_TEST))),
+            th.Data(
+                th.Observations(obs.x, obs.y, weight),
+                th.Observations(new.x, new.y, jnp.ones(N_TEST)),
+            ),
             optimizer=th.optim.named("adam", 0.003 if how == "fine-tuned" else 0.01),
             penalty=th.ridge(1e-3),
             epochs=epochs,

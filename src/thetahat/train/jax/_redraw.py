@@ -41,6 +41,7 @@ def points_of(member: Member, state: TrainState, epoch: Any) -> tuple[Any, Any]:
     An optimizer that compares gradients of the whole risk begins anew where the points do.
     """
     redraw = member.task.redraw
+    assert redraw is not None, "asked where points are redrawn"
 
     def draw() -> tuple[Any, Any]:
         restart = optim.wants_full_batch(member.optimizer)
@@ -59,9 +60,11 @@ def drawn_points(member: Member, state: TrainState, epoch: Any) -> Any:
 
     Raises:  ShapeError: points of another structure, shape or kind than those of the Task.
     """
+    redraw = member.task.redraw
+    assert redraw is not None, "asked where points are redrawn"
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), keys.REDRAW)
     hypothesis = member.adapted.bind(state.params, member.frozen)
-    found = member.task.redraw.simulate(hypothesis, jax.random.fold_in(key, epoch))
+    found = redraw.simulate(hypothesis, jax.random.fold_in(key, epoch))
     points = risk.with_points(member.task.residual, state.points, found)
     if _kinds(points) != _kinds(state.points):
         raise ShapeError(
