@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,9 +40,10 @@ def made(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def kept(made) -> Any:
-    held = RunCache(made[0])
-    yield held
-    held.close()
+    with open_store(made[0], create=False) as store:
+        held = RunCache(store)
+        yield held
+        held.close()
 
 
 def test_a_text_is_made_once_until_the_store_changes(made, kept) -> None:
@@ -128,7 +130,7 @@ def test_nothing_is_kept_of_a_file_that_cannot_tell_whether_it_changed(tmp_path:
     (tmp_path / "runs.db").write_bytes(b"this is no database, but it is long enough to be read")
     calls: list[int] = []
     for path in (tmp_path / "runs.db", tmp_path / "none.db"):
-        held = RunCache(path)
+        held = RunCache(SimpleNamespace(path=path))  # no store opens it
         for _ in range(2):
             held.get("a", lambda: str(calls.append(1)))
         held.close()
@@ -137,7 +139,8 @@ def test_nothing_is_kept_of_a_file_that_cannot_tell_whether_it_changed(tmp_path:
 
 
 def test_after_its_end_it_keeps_nothing_and_holds_no_file(made) -> None:
-    held = RunCache(made[0])
+    with open_store(made[0], create=False) as store:
+        held = RunCache(store)
     calls: list[int] = []
     held.get("a", lambda: str(calls.append(1)))
     held.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -32,16 +32,16 @@ class ColumnNames:
 
         Args:    part: observations with x, or (x, y), or x alone.
         """
-        if hasattr(part, "x"):
-            begin = ".x"
-        elif isinstance(part, Mapping):
-            begin = "['x']"
-        else:
-            begin = "[0]" if isinstance(part, (tuple, list)) else ""
+        begin = _path_of_inputs(part)
         found = [
             (path.removeprefix(begin), n) for path, n in self.by_path if path.startswith(begin)
         ]
         return ColumnNames(tuple(found)) if found else None
+
+    def inside(self, part: Any) -> ColumnNames:
+        """Return these names of inputs, by their path in a part that may be another container."""
+        begin = _path_of_inputs(part)
+        return ColumnNames(tuple((begin + path, names) for path, names in self.by_path))
 
     @property
     def single(self) -> tuple[str, ...] | None:
@@ -89,6 +89,15 @@ class ColumnNames:
             return value if at is None else _taken(value, at)
 
         return jax.tree_util.tree_map_with_path(leaf, tree, is_leaf=_is_leaf)
+
+
+def _path_of_inputs(part: Any) -> str:
+    """The path of the inputs in a part: observations with x, or (x, y), or x alone."""
+    if hasattr(part, "x"):
+        return ".x"
+    if isinstance(part, Mapping):
+        return "['x']"
+    return "[0]" if isinstance(part, (tuple, list)) else ""
 
 
 def frame_names(value: Any) -> tuple[str, ...] | None:
@@ -159,18 +168,20 @@ def _check_tables(parts: Mapping[str, Any], names: Sequence[str]) -> None:
 
 
 def _is_leaf(value: Any) -> bool:
-    """Whether a value is a list of numbers, or of lists: it holds no frames."""
+    """Whether a value is a list of numbers, or of lists, or read only once: it holds no frames."""
+    if isinstance(value, Iterator):
+        return True
     return type(value) is list and not any(frame_names(one) for one in value[:2])
 
 
 def _order(own: Sequence[str], names: Sequence[str], said: tuple[str, str]) -> list[int] | None:
     """Return the positions of names among a frame's own; None where they stay as they are."""
-    if tuple(own) == tuple(names) or _are_numbers(own):
+    if tuple(own) == tuple(names):
         return None
     same = len(own) == len(set(own)) and len(names) == len(set(names)) and set(own) == set(names)
     if same:
         return [own.index(name) for name in names]
-    if not _are_numbers(names):
+    if not _are_numbers(own) and not _are_numbers(names):
         _refuse(own, names, said)
     return None
 

@@ -17,6 +17,7 @@ from thetahat.data._containers import PARTS, Data, Observations, is_concrete, re
 from thetahat.data._encoder import Encoder
 from thetahat.data._far_off import say_far_off
 from thetahat.data._gaps import say_gone
+from thetahat.data._row_order import unmasked
 from thetahat.data._rows import Rows, blocks, standardised
 from thetahat.data._table import Table
 
@@ -82,13 +83,14 @@ class Transform:
                  order.
         Raises:  DataError: a column or a value unknown to the encoder.
         """
-        return self.scaled(self.encoder.encode(table))
+        return self.scaled(self.encoder.encode(_without_mask(table)))
 
     def rows(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
         """Encode rows of a table for a prediction, (n, d), with a notice where they look wrong.
 
         Returns: also which rows have no prediction, (n,).
         """
+        x = _without_mask(x)
         found, gone, why = self.encoder.rows(x)
         say_gone(gone, why, x)
         scaled = self.scaled(found)
@@ -277,6 +279,7 @@ def _moments(
     rows = np.sort(rows)
     shape = source.shape[1:]
     n, mean, squares = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
     mass = None if weight is None else np.asarray(weight[rows], np.float64)
     at = 0
     for block in blocks(Rows(source, rows)):
@@ -287,6 +290,9 @@ def _moments(
             w = mass[at : at + len(block)].reshape(-1, *[1] * (block.ndim - 1))
             at += len(block)
         count = there.sum(0) if w is None else (there * w).sum(0)
+        counted = there if w is None else there & (w > 0)
+        low = np.minimum(low, np.where(counted, block, np.inf).min(0))
+        high = np.maximum(high, np.where(counted, block, -np.inf).max(0))
         values = np.where(there, block, 0)
         whole = values.sum(0) if w is None else (values * w).sum(0)
         block_mean = whole / np.where(count > 0, count, 1)
@@ -307,7 +313,7 @@ def _moments(
         fill = mean
     if fill is not None:
         mean, squares = _with_filled(n, total, mean, squares, fill)
-    return mean, _spread(mean, squares / (total or 1), np), fill
+    return *_scale(mean, squares / (total or 1), low, high, np), fill
 
 
 def _median(values: np.ndarray, mass: np.ndarray | None) -> np.ndarray:
@@ -376,6 +382,9 @@ def _traced_moments(
         xp = np if is_concrete(weight) else jnp
         mass = jnp.asarray(xp.asarray(weight) / xp.max(weight))[rows]
         mass = mass.reshape(-1, *[1] * (values.ndim - 1))
+    counted = ~jnp.isnan(values) & (True if mass is None else mass > 0)
+    low = jnp.min(jnp.where(counted, values, jnp.inf), 0)
+    high = jnp.max(jnp.where(counted, values, -jnp.inf), 0)
     fill = None
     if missing == "mean":
         gone = jnp.isnan(values)
@@ -389,17 +398,29 @@ def _traced_moments(
     if fill is not None:
         values = jnp.where(jnp.isnan(values), fill, values)
     if mass is None:
-        return values.mean(0), _spread(values.mean(0), values.var(0), jnp, one), fill
+        return *_scale(values.mean(0), values.var(0), low, high, jnp, one), fill
     mean = jnp.sum(mass * values, 0) / jnp.sum(mass, 0)
     variance = jnp.sum(mass * (values - mean[None]) ** 2, 0) / jnp.sum(mass, 0)
-    return mean, _spread(mean, variance, jnp, one), fill
+    return *_scale(mean, variance, low, high, jnp, one), fill
 
 
-def _spread(mean: Any, variance: Any, xp: Any, one: Any = 1.0) -> Any:
-    """Return the standard deviation, or ``one`` for a column that does not vary in train."""
+def _without_mask(x: Any) -> Any:
+    """Return a masked array with NaN in place of what its mask hides; all else as it is."""
+    return unmasked(x) if isinstance(x, np.ma.MaskedArray) else x
+
+
+def _scale(
+    mean: Any, variance: Any, low: Any, high: Any, xp: Any, one: Any = 1.0
+) -> tuple[Any, Any]:
+    """Return means and standard deviations; of a column that does not vary in train, its value
+    and ``one``: the rounded mean of many equal numbers may be another number.
+
+    Args:    low, high: of each column.
+    """
     std = xp.sqrt(variance)
     noise = 10 * xp.finfo(std.dtype).eps * xp.abs(mean)
-    return xp.where(std > noise, std, one)
+    same = low == high
+    return xp.where(same, low, mean), xp.where((std > noise) & ~same, std, one)
 
 
 def _check_filled(table: Table, x_mean: Any, x_fill: Any) -> None:

@@ -172,7 +172,7 @@ _NAMED: dict[str, Callable[[], Loss]] = {
 """The losses of the names in ``LOSSES``, each made with its default arguments."""
 
 
-def _is_torch(loss: Any) -> bool:
+def is_torch_loss(loss: Any) -> bool:
     """Whether a loss is one of PyTorch's modules or functions; PyTorch is not loaded for it."""
     kind = loss if isinstance(loss, type) or hasattr(loss, "__qualname__") else type(loss)
     return (getattr(kind, "__module__", None) or "").startswith(("torch.nn", "torch._C._nn"))
@@ -231,7 +231,7 @@ def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
     if isinstance(loss, str):
         check_choice("loss", loss, _NAMED)
         return _NAMED[loss]()
-    if _is_torch(loss):
+    if is_torch_loss(loss):
         return of_torch(loss)
     if not callable(loss):
         raise ConfigError(

@@ -9,6 +9,7 @@ where they are not given. Anything may come as an argument: each function checks
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,11 +36,25 @@ def _ready(kind: str) -> Callable[[Any], Any]:
     """Make a function a ready metric: a Task reads it by its name."""
 
     def marked(function: Any) -> Any:
-        function.ready_metric = function.__name__
-        READY[function.__name__] = function, kind
-        return function
+        ready = _in_double_precision(function)
+        ready.ready_metric = function.__name__
+        READY[function.__name__] = ready, kind
+        return ready
 
     return marked
+
+
+def _in_double_precision(function: Any) -> Any:
+    """Compute in float64 where no argument is JAX's: what NumPy and pandas hold has its digits."""
+
+    @functools.wraps(function)
+    def computed(*args: Any, **named: Any) -> Any:
+        if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves((args, named))):
+            return function(*args, **named)
+        with jax.enable_x64(True):
+            return np.float64(function(*args, **named))
+
+    return computed
 
 
 # -- metrics of numbers ---------------------------------------------------------------------------
@@ -110,8 +125,11 @@ class _Pinball:
     kind = NUMBERS
     __name__ = "pinball"
 
-    def __call__(self, prediction: Any, target: Any, weight: Any) -> Any:
+    def __call__(self, prediction: Any, target: Any, weight: Any = None) -> Any:
         """Compute it."""
+        return _in_double_precision(self._computed)(prediction, target, weight)
+
+    def _computed(self, prediction: Any, target: Any, weight: Any) -> Any:
         prediction, y, w = _numbers(prediction, target, weight)
         r = prediction - y
         values = jnp.maximum((1 - self.tau) * r, -self.tau * r)
@@ -258,7 +276,12 @@ def _numbers(prediction: Any, target: Any, weight: Any) -> tuple[jax.Array, jax.
             f"a metric got predictions of shape {h.shape} and targets of shape {y.shape}; give"
             " both as (N,) or (N, k)"
         )
-    return h, y, _weights(weight, len(h)).reshape(-1, *[1] * (h.ndim - 1))
+    return _floats(h), _floats(y), _weights(weight, len(h)).reshape(-1, *[1] * (h.ndim - 1))
+
+
+def _floats(values: jax.Array) -> jax.Array:
+    """Numbers in floating point of at least the current precision: integers would wrap around."""
+    return values.astype(jnp.promote_types(values.dtype, jnp.result_type(float)))
 
 
 def _classes(prediction: Any, target: Any, weight: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -275,7 +298,7 @@ def _scores(
     Args:    shares: whether the target of two classes may lie between 0 and 1.
     """
     check_order({"prediction": prediction, "target": target, "weight": weight})
-    scores, y = _array("scores", prediction), _array("targets", target)
+    scores, y = _floats(_array("scores", prediction)), _array("targets", target)
     fits = len(scores) == len(y) if scores.ndim in (1, 2) and y.ndim else False
     if not fits or not (y.ndim == 1 or y.shape == scores.shape):
         raise ShapeError(
@@ -315,7 +338,7 @@ def _say_if_probabilities(scores: jax.Array, metric: str) -> None:
 def _weights(weight: Any, n: int) -> jax.Array:
     if weight is None:
         return jnp.ones(n, jnp.result_type(float))
-    w = _array("weights", weight)
+    w = _floats(_array("weights", weight))
     if w.shape != (n,):
         raise ShapeError(
             f"a metric got {n} predictions and weights of shape {w.shape}; give ({n},)"

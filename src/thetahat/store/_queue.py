@@ -235,6 +235,11 @@ class Queue:
         lacking = max(0, n - seen.waiting - seen.ready)
         at = seen.begun + seen.ready
         self._asked = (seen.sweep.text, seen.sweep.plan)
+        ahead = self.ahead
+        offer = propose(seen.sweep, at, self._within_cap(at, lacking and lacking + ahead))
+        if self.ahead == ahead:
+            return offer
+        # A new file has made it another search, which creates fewer points ahead or none.
         return propose(seen.sweep, at, self._within_cap(at, lacking and lacking + self.ahead))
 
     def _take(

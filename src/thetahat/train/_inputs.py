@@ -73,7 +73,12 @@ def points_in_order(data: Any, points: Any) -> Any:
     columns = data.columns if isinstance(data, Data) else column_names(data)
     encoder = getattr(getattr(data, "transform", None), "encoder", None)
     if encoder is not None and not encoder.unnamed:
-        columns = ColumnNames(((".x", encoder.names), ("[0]", encoder.names)))
+        names = ColumnNames((("", encoder.names),))
+    else:
+        train = data.train if isinstance(data, Data) else data
+        names = None if columns is None else columns.of_inputs(train)
+    if names is not None:
+        columns = names.inside(points)
     return as_part(points if columns is None else columns.of_parts(points, "points"))
 
 

@@ -33,6 +33,10 @@ def coded_targets(task: Task, adapted: Any, data: Any) -> tuple[Targets | None, 
     return targets, labelled(task, data, None if targets is None else targets.outputs)
 
 
+_IGNORED = -100
+"""The class that losses of PyTorch leave out by default."""
+
+
 def labelled(task: Task, data: Any, outputs: int | None) -> Any:
     """Return data whose y are the classes 0..k-1, and that know the labels.
 
@@ -58,6 +62,8 @@ def labelled(task: Task, data: Any, outputs: int | None) -> Any:
     if any(isinstance(values, ON_DISK) for values in y.values()):
         return data.changed(classes=known or _plain(data, y, k))
     y = {name: np.asarray(values) for name, values in y.items()}
+    if known is None and risk.is_torch_loss(task.loss):
+        _refuse_ignored(y)
     if known is None:
         found = _found(data, y, k) if all(map(_whole, y.values())) else None
         if found is None:
@@ -69,6 +75,19 @@ def labelled(task: Task, data: Any, outputs: int | None) -> Any:
             _say_codes(task, _where(data), known)
     _check_parts(data, y, known)
     return data.changed(classes=known)
+
+
+def _refuse_ignored(y: Mapping[str, np.ndarray]) -> None:
+    """Refuse the class that losses of PyTorch leave out: it would be a label like any other.
+
+    Raises:  DataError.
+    """
+    for name, values in y.items():
+        if (n := int((values == _IGNORED).sum())) > 0:
+            raise DataError(
+                f"data.{name} has {n} targets of {_IGNORED}, PyTorch's ignore_index, which a mean"
+                " over observations cannot leave out; drop these observations"
+            )
 
 
 def _found(

@@ -43,19 +43,19 @@ def thetahats(loss: Any) -> Any:
             " batch that it does not ignore; give these the weight 0:"
             " th.Observations(x, y, weight)"
         )
-    if not isinstance(loss, nn.Module):
-        return same.get(loss, loss) if callable(loss) else loss
-    if getattr(loss, "reduction", "mean") == "sum":
+    if (reduction := held.get("reduction", "mean")) in ("sum", "batchmean"):
         raise ConfigError(
-            f"loss={type(loss).__name__}(reduction='sum'): a risk is a mean over observations;"
-            " leave reduction out"
+            f"loss={called(loss)}(reduction={reduction!r}): a risk is a mean over observations and"
+            " outputs; leave reduction out"
         )
-    if getattr(loss, "weight", None) is not None:
+    if getattr(loss, "weight", held.get("weight")) is not None:
         raise ConfigError(
-            f"loss={type(loss).__name__}(weight=...) divides by the weights of each batch's"
+            f"loss={called(loss)}(weight=...) divides by the weights of each batch's"
             " classes, so that observations weigh otherwise in every batch; give weights of"
             " observations: th.Observations(x, y, weight)"
         )
+    if not isinstance(loss, nn.Module):
+        return same.get(loss, loss) if callable(loss) else loss
     plain = {nn.MSELoss: "squared", nn.L1Loss: "absolute"}
     if type(loss) is nn.HuberLoss:
         return risk.huber(loss.delta)
