@@ -115,3 +115,29 @@ def test_targets_that_a_residual_returns_are_checked(wrong: int) -> None:
         fit(net(3), at(wrong), "cross_entropy", residual=lambda h, z: (h(z[0]), z[1]))
     with pytest.raises(th.InputError, match="logistic needs 0 or 1"):
         fit(net(1), at(wrong) % 5, "logistic", residual=lambda h, z: (h(z[0])[0], z[1]))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.KLDivLoss(reduction="batchmean"),
+        partial(functional.kl_div, reduction="batchmean"),
+        partial(functional.mse_loss, reduction="sum"),
+        partial(functional.cross_entropy, weight=torch.tensor([1.0, 2.0, 5.0])),
+    ],
+)
+def test_a_mean_of_another_kind_is_refused_in_partial_functions_too(loss: Any) -> None:
+    data = th.Data((np.ones((6, 3), np.float32), np.eye(3, dtype=np.float32)[[0, 1, 2] * 2]))
+    with pytest.raises(th.InputError, match=r"reduction=|weight="):
+        th.fit(th.Task(nn.Linear(3, 3), data, loss=loss, epochs=1, backend="torch"))
+
+
+@pytest.mark.parametrize("backend", ["auto", "jax", "torch"])
+def test_the_ignored_class_is_refused(backend: str) -> None:
+    x = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+    y = np.where(np.arange(30) < 9, -100, np.arange(30) % 2)
+    task = th.Task(
+        nn.Linear(3, 3), th.Data((x, y)), loss=nn.CrossEntropyLoss(), epochs=1, backend=backend
+    )
+    with pytest.raises(th.InputError, match="-100"):
+        th.fit(task)
