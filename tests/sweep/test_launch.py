@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from at_work import LOSES
 
+from children import SOURCE
 from thetahat.core import ConfigError
 from thetahat.core.places import Server
 from thetahat.sweep.launch import TEMPLATE, SlurmJobs, slurm_script, submit
@@ -247,3 +248,30 @@ def test_an_odd_path_is_refused() -> None:
 def test_the_page_shows_the_default_template() -> None:
     page = Path(__file__).parents[2] / "docs" / "clusters.md"
     assert f"```bash\n{TEMPLATE}```\n" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--ray", "somewhere"], "--ray=somewhere: give the address of Ray's head, such as"),
+        (["--ray", "--gpus", "a100:1"], "--gpus=a100:1: give Ray the number of GPUs of each agent"),
+        (["--ray", "--time", "90"], "--ray and --time exclude each other"),
+        (["--ray", "--slurm"], "--ray and --slurm exclude each other"),
+    ],
+)
+def test_wrong_flags_of_ray_get_one_message(at, thetahat, sweep, words, said) -> None:
+    code, out, err = thetahat("launch", sweep, *words)
+    assert (code, out) == (2, "")
+    assert said in " ".join(err.split())
+
+
+def test_ray_without_a_cluster_or_a_package_gets_one_message(at, thetahat, sweep) -> None:
+    # Where no cluster of anyone's is found.
+    code, _, err = at.call("launch", sweep, "--ray", RAY_TMPDIR=str(at.folder))
+    assert code == 2
+    assert "no cluster of Ray answers at auto" in " ".join(err.split())
+    assert "Traceback" not in err
+    at.write("ray.py", "raise ImportError('no ray')")
+    code, _, err = at.call("launch", sweep, "--ray", PYTHONPATH=f"{at.folder}:{SOURCE}")
+    assert code == 2
+    assert "pip install 'thetahat[ray]'" in err

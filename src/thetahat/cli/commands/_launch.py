@@ -1,14 +1,17 @@
-"""``thetahat launch``: agents on a cluster, as an array of Slurm jobs."""
+"""``thetahat launch``: agents on a cluster, as an array of Slurm jobs or as tasks of Ray."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli._errors import print_note
+from thetahat.cli._errors import INTERRUPTED, print_note
 from thetahat.cli._parser import add_format, add_store, add_switch, add_value, whole_number
 from thetahat.cli.terminal._output import emit, print_table, say, store_flag
 from thetahat.core.errors import ConfigError
@@ -28,6 +31,7 @@ examples:
   thetahat launch ID --slurm --agents 2 --gpus 1 --partition gpu --sbatch qos=long
   thetahat launch ID --slurm --print > job.sh      the script, to read or to submit
   thetahat launch --status                         what is at work
+  thetahat launch ID --ray --agents 8              on the cluster of Ray that this machine is in
 """
 COLUMNS = (
     *("job", "sweep", "agents", "running", "pending", "ended", "nodes", "waits_for"),
@@ -39,6 +43,13 @@ def add_flags(parser: Any) -> None:
     """Add the flags of ``launch``."""
     parser.add_argument("sweep", metavar="ID", nargs="?", help="a sweep's id or name, or last")
     add_switch(parser, "--slurm", "as an array of Slurm jobs, by sbatch")
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        nargs="?",
+        const="auto",
+        help="as tasks of Ray, while this command runs (default: the cluster of this machine)",
+    )
     add_switch(parser, "--status", "show the launches of this store, or of a sweep")
     add_value(parser, "--agents N", "how many (default: 1)", whole_number())
     each = parser.add_argument_group("each agent")
@@ -71,10 +82,13 @@ def run(args: argparse.Namespace) -> int:
 
     if args.status:
         _refuse_beside(args, "--status", {"sweep", "status", "store", "format"})
+    elif args.ray is not None:
+        fits = {"sweep", "ray", "agents", "cpus", "gpus", "workers", "keep_going", "store"}
+        _refuse_beside(args, "--ray", fits | {"format"})
     elif not args.slurm:
         raise ConfigError(
-            "thetahat launch needs --slurm, which says where agents run; on any machine by hand:"
-            " thetahat agent ID"
+            "thetahat launch needs --slurm or --ray, which say where agents run; on any machine by"
+            " hand: thetahat agent ID"
         )
     if not args.status:
         _check_named(args.sweep)
@@ -84,7 +98,8 @@ def run(args: argparse.Namespace) -> int:
             return _status(store, sweep, args)
         assert sweep is not None
         check_launchable(sweep, store.path)
-        return _launch_slurm(store, sweep, args)
+        launch = _launch_slurm if args.slurm else _launch_ray
+        return launch(store, sweep, args)
 
 
 def _check_named(sweep: str | None) -> None:
@@ -180,6 +195,68 @@ def _folder(sweep: SweepRow) -> str:
 
 def _agents(n: int) -> str:
     return f"{n} agent{'s' * (n != 1)}"
+
+
+# -- Ray ------------------------------------------------------------------------------------------
+
+
+def _launch_ray(store: Store, sweep: SweepRow, args: argparse.Namespace) -> int:
+    """Work on a sweep by agents on Ray, and report progress, until it is done or Ctrl-C."""
+    from thetahat.cli.terminal._sweep_progress import View
+    from thetahat.store import find_sweep
+    from thetahat.sweep.agent import Alive, Tally, spec_of
+    from thetahat.sweep.launch import RayTasks, work_on_ray
+
+    given = {name: getattr(args, name) for name in ("agents", "cpus") if getattr(args, name)}
+    tasks = RayTasks(
+        args.ray, gpus=_whole(args.gpus), workers=args.workers, keep_going=args.keep_going, **given
+    )
+    as_json = args.format == "json"
+    where = store_flag(args.store)
+    shown = View(store, sweep, spec_of(sweep).metric, quiet=as_json, where=where)
+    with shown as view, _asked_to_stop() as asked:
+
+        def look(_left: int) -> bool:
+            view.say(Alive("", find_sweep(store, sweep.id)))
+            return bool(asked)
+
+        ended = work_on_ray(tasks, store.path, sweep.id, _folder(sweep), look)
+    now = find_sweep(store, sweep.id)
+    failed = sum(one.failed for one in ended)
+    stopped = bool(asked) and not now.over
+    view.summary(Tally(failed=failed, interrupted=stopped, state=now.state), as_json=as_json)
+    if as_json:
+        emit(json_text({"sweep": sweep.id, "agents": tasks.agents, "state": now.state}))
+    for error in dict.fromkeys(one.error for one in ended if one.error):
+        if not now.over:
+            raise ConfigError(f"an agent on Ray ended early: {error}")
+        print_note(f"an agent on Ray ended early: {error}")
+    return INTERRUPTED if stopped else int(failed > 0)
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM while the block runs; the second one stops at once."""
+    asked: list[int] = []
+
+    def listen(number: int, _frame: Any) -> None:
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.append(number)
+        print_note("stopping the agents; their runs go back to the queue")
+
+    before = {which: signal.signal(which, listen) for which in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+
+
+def _whole(gpus: str | None) -> int:
+    if gpus is not None and not gpus.isdecimal():
+        raise ConfigError(f"--gpus={gpus}: give Ray the number of GPUs of each agent, such as 1")
+    return int(gpus or 0)
 
 
 # -- what was launched ----------------------------------------------------------------------------
