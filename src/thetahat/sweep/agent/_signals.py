@@ -18,8 +18,9 @@ _TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGINT, 128 + sign
 
 def was_terminated(event: RunEvent) -> bool:
     """Whether a run ended because its program got SIGTERM or SIGINT from outside."""
-    failed = isinstance(event, Ended) and event.status is Status.FAILED
-    return failed and event.detail.get("exit_code") in _TERMINATED
+    if not isinstance(event, Ended) or event.status is not Status.FAILED:
+        return False
+    return event.detail.get("exit_code") in _TERMINATED
 
 
 @contextmanager

@@ -6,6 +6,7 @@ which an agent returns its runs to the queue of the sweep.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -99,7 +100,7 @@ def _connected(address: str) -> Any:
     except ImportError as error:
         raise MissingExtra("thetahat launch --ray", "ray") from error
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="error")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
         why = str(error).strip().partition("\n")[0]
         raise ConfigError(
