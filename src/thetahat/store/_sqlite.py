@@ -13,8 +13,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from thetahat.core.errors import StoreError
+from thetahat.core.errors import StoreError, notify
 from thetahat.core.places import FOLDER
+from thetahat.store._network_files import network_file_system
 from thetahat.store._schema import (
     VERSION,
     check_version,
@@ -94,15 +95,43 @@ def _complete(raw: sqlite3.Connection) -> None:
 def _how(path: Path, mode: OpenMode) -> str:
     if not mode.read_only:
         return ""
+    if not _logs_ahead(path):
+        return "?mode=ro"  # its locks are in the file itself
     # Without a log the file is complete, and SQLite can read it without a lock file.
     log = path.with_name(path.name + "-wal")
     return "?mode=ro" if log.exists() and log.stat().st_size else "?mode=ro&immutable=1"
 
 
+def _logs_ahead(path: Path) -> bool:
+    """Whether a file uses write-ahead logging, by its header."""
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:20] == b"\x02\x02"
+    except OSError:
+        return True
+
+
+def leave_wal(engine: Engine) -> bool:
+    """Use the journal that is safe on a network file system; return whether that is a change.
+
+    While another process has the file open, its log cannot be left.
+    """
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            return False
+        with contextlib.suppress(sqlite3.OperationalError):
+            return cursor.execute("PRAGMA journal_mode=DELETE").fetchone()[0] == "delete"
+        return False
+    finally:
+        raw.close()
+
+
 def use_wal(engine: Engine, mode: OpenMode) -> None:
     """Use write-ahead logging: readers and a writer never wait for each other.
 
-    On a file system without shared memory (some network drives) SQLite keeps its journal.
+    On a file system without shared memory SQLite keeps its journal.
     """
     give_up = time.monotonic() + mode.timeout_s
     raw = engine.raw_connection()
@@ -170,11 +199,22 @@ class SqliteDatabase:
             return
         if found is not None:
             check_version(found, where)
-        use_wal(engine, self.mode)
+        self._choose_journal(engine, new=found is None)
         if found == VERSION:
             return  # a reader must not wait for a writer
         with engine.connect().execution_options(writes="alone") as connection, connection.begin():
             prepare(connection, where)
+
+    def _choose_journal(self, engine: Engine, *, new: bool) -> None:
+        kind = network_file_system(self.folder)
+        if kind is None:
+            use_wal(engine, self.mode)
+        elif leave_wal(engine) or new:
+            notify(
+                f"the store {self.place} lies on {kind}: it is slower there, and for one machine at"
+                " a time; for agents of several machines keep it in PostgreSQL (thetahat store"
+                " copy), and for one, on a local disk"
+            )
 
     @contextlib.contextmanager
     def at_once(self, connection: Connection) -> Iterator[None]:
