@@ -89,8 +89,9 @@ def read_tables_ahead(store: Store, sweep: SweepRow) -> None:
     several = about["n_settings"] > 1
     alone = several and all(one["runs"] < 2 for one in about["settings"])
     which = [-1] if alone else [0, 1] if several else [0]
-    name = about["tables"][0]["name"]
-    table_view(store, sweep, name, x="", y="", exact="", which=which, q=(0.05, 0.95))
+    first = about["tables"][0]
+    exact = "exact" if "exact" in first["columns"] else ""
+    table_view(store, sweep, first["name"], x="", y="", exact=exact, which=which, q=(0.05, 0.95))
 
 
 def table_view(

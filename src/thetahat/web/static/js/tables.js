@@ -5,6 +5,7 @@ import { fill, h, panel, select, toggle } from "./dom.js";
 import { brief, finite, many, short } from "./format.js";
 
 const BANDS = [["90", "5 to 95 %"], ["80", "10 to 90 %"], ["50", "25 to 75 %"], ["100", "least to greatest"]];
+const NONE = "-";
 const query = (words) => new URLSearchParams(Object.entries(words).filter(([, v]) => v !== "" && v !== null && v !== undefined));
 
 // The panel of a sweep's tables; null if its runs have none.
@@ -24,7 +25,8 @@ class SweepTables {
     Object.assign(this, { id, about, charts: [] });
     const names = about.tables.map((t) => t.name);
     this.name = names.includes(view.get("table")) ? view.get("table") : names[0];
-    for (const key of ["tx", "ty", "exact"]) this[key] = view.get(key);
+    for (const key of ["tx", "ty"]) this[key] = view.get(key);
+    this.exact = view.get("exact") || this.reference();
     this.band = view.get("tband", "90");
     this.single = view.get("tlines") !== "0";
     // Without replicates all runs are one group.
@@ -35,14 +37,17 @@ class SweepTables {
     this.root = this.made.root;
     this.controls = h("div.tools");
     this.box = h("div.grid");
-    this.made.body.append(tabs(names, this.name, (name) => { this.name = name; Object.assign(this, { tx: "", ty: "", exact: "" }); this.keep(); this.load(); }), this.controls, this.box);
+    this.made.body.append(tabs(names, this.name, (name) => { this.name = name; Object.assign(this, { tx: "", ty: "", exact: this.reference() }); this.keep(); this.load(); }), this.controls, this.box);
     this.load();
   }
 
-  keep() { view.set({ table: this.name, tx: this.tx, ty: this.ty, exact: this.exact, ta: this.a, tb: this.b, tband: this.band === "90" ? null : this.band, tlines: this.single ? null : "0" }); }
+  // A column called exact is the reference until another, or none, is chosen.
+  reference() { return this.about.tables.find((t) => t.name === this.name).columns.includes("exact") ? "exact" : ""; }
+
+  keep() { view.set({ table: this.name, tx: this.tx, ty: this.ty, exact: this.exact === this.reference() ? null : this.exact, ta: this.a, tb: this.b, tband: this.band === "90" ? null : this.band, tlines: this.single ? null : "0" }); }
 
   async load() {
-    const asked = query({ name: this.name, x: this.tx, y: this.ty, exact: this.exact, band: this.band, settings: [this.a, this.b].filter((s, i) => i === 0 || s !== "").join(",") });
+    const asked = query({ name: this.name, x: this.tx, y: this.ty, exact: this.exact === NONE ? "" : this.exact, band: this.band, settings: [this.a, this.b].filter((s, i) => i === 0 || s !== "").join(",") });
     const now = String(asked);
     this.asked = now;
     let found;
@@ -60,7 +65,7 @@ class SweepTables {
     const pooled = about.n_settings > 1 ? [["-1", "all runs together"]] : [];
     const others = found.numbers.filter((c) => c !== found.x);
     fill(this.controls, pick("across", found.columns, found.x, "tx"), pick("up", others, found.y, "ty"),
-      pick("reference", [["", "none"], ...others.filter((c) => c !== found.y)], found.exact || "", "exact"),
+      pick("reference", [[NONE, "none"], ...others.filter((c) => c !== found.y)], found.exact || NONE, "exact"),
       about.n_settings > 1 && pick("setting", [...named, ...pooled], this.a, "a"),
       about.n_settings > 1 && pick("beside", [["", "nothing"], ...named, ...pooled], this.b, "b"),
       pick("band", BANDS, this.band, "band"),
@@ -228,7 +233,7 @@ function runFiles(path, about) {
   const latest = new Map(about.files.filter((f) => f.media).map((f) => [f.name, f]));
   const shown = [...latest.values()].slice(0, 24).map((file) => h("figure.kept", {}, file.media === "text/html"
     ? h("iframe", { sandbox: "", loading: "lazy", src: at(file), title: label(file) })
-    : h("img", { src: at(file), loading: "lazy", alt: label(file) }), h("figcaption.dim.small", { title: label(file) }, brief(label(file), 60))));
+    : h("img", { src: at(file), loading: "lazy", alt: label(file), onload: ({ target }) => target.classList.toggle("tiny", target.naturalWidth < 64 && target.naturalHeight < 64) }), h("figcaption.dim.small", { title: label(file) }, brief(label(file), 60))));
   made.body.append(h("div.gallery", {}, shown), h("div.bounded", { tabindex: "0", role: "group", "aria-label": "files" }, h("table.plain", {}, h("thead", {}, h("tr", {}, ["name", "step", "kind", "size"].map((w) => h(w === "size" ? "th.num" : "th", {}, w)))),
     h("tbody", {}, about.files.map((f) => h("tr", {}, h("td", {}, h("a", { href: `${at(f)}?download=1`, download: "" }, f.name)), h("td", {}, f.step ?? ""), h("td", {}, f.kind), h("td.num", {}, size(f.bytes))))))));
   made.say(`${many(about.n_files, "file")}${about.n_files > about.files.length ? `, the last ${about.files.length} listed` : ""}. HTML is shown without its scripts; a click on a name downloads the file.`);
