@@ -6,18 +6,16 @@ import functools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from thetahat.core.errors import did_you_mean
 from thetahat.store import FileRow, RunRow, Store, list_files, list_tables, read_table
+from thetahat.wandb._api_asked import AskedApi
 from thetahat.wandb._api_run import ApiRun, clean_key, is_of, projects_of
 from thetahat.wandb._artifacts import KIND, Artifact
 from thetahat.wandb._errors import CommError
 from thetahat.wandb._media import Table
 from thetahat.wandb._values import plain
-
-if TYPE_CHECKING:
-    from thetahat.wandb._api import Api
 
 
 class StoredArtifacts:
@@ -26,7 +24,7 @@ class StoredArtifacts:
     Args:    api: whose store it is.
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: AskedApi) -> None:
         self.api, self.store = api, api.store
 
     def find(self, name: str, type: str | None = None) -> Artifact:
@@ -112,7 +110,7 @@ class Origin:
 
     def __init__(
         self,
-        api: Api,
+        api: AskedApi,
         run: str,
         row: FileRow | None,
         table: Callable[[], Table] | None = None,

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from thetahat.core.errors import did_you_mean
 from thetahat.core.run import Status
@@ -20,15 +20,12 @@ from thetahat.store import (
     list_tables,
     stored_values,
 )
+from thetahat.wandb._api_asked import AskedApi
 from thetahat.wandb._api_file import File
 from thetahat.wandb._api_summary import ApiSummary
 from thetahat.wandb._artifacts import KIND, PART, Artifact
 from thetahat.wandb._errors import CommError
 from thetahat.wandb._run import OWN_STEP
-
-if TYPE_CHECKING:
-    from thetahat.wandb._api import Api
-    from thetahat.wandb._api_sweep import ApiSweep
 
 SAMPLES = 500
 """Rows of ``history`` unless the program asks for more, as in W&B."""
@@ -76,7 +73,7 @@ class RunDetails:
 class ApiRun:
     """A run of the store."""
 
-    def __init__(self, api: Api, row: RunRow, details: RunDetails | None = None) -> None:
+    def __init__(self, api: AskedApi, row: RunRow, details: RunDetails | None = None) -> None:
         self._api, self._row = api, row
         self._details = details or RunDetails(api.store)
 
@@ -188,7 +185,7 @@ class ApiRun:
     @functools.cached_property
     def summary(self) -> ApiSummary:
         """The last value of all that it logged, and what its program put there."""
-        return ApiSummary(self, self._summary())
+        return ApiSummary(self._api.store, self._row, self._summary())
 
     @property
     def summary_metrics(self) -> dict[str, Any]:
@@ -210,7 +207,7 @@ class ApiRun:
         return {**found, "program": self._row.source, "command": self._row.command}
 
     @property
-    def sweep(self) -> ApiSweep | None:
+    def sweep(self) -> Any:
         """The sweep that it belongs to."""
         if self._row.sweep_id is None:
             return None

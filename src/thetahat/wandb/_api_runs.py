@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from thetahat.store import RunRow
+from thetahat.wandb._api_asked import AskedApi
 from thetahat.wandb._api_run import SAMPLES, ApiRun, RunDetails
 from thetahat.wandb._query import in_order, passes
-
-if TYPE_CHECKING:
-    from thetahat.wandb._api import Api
 
 
 class Runs(Sequence[ApiRun]):
     """Runs of a project, in an order."""
 
     def __init__(
-        self, api: Api, rows: Sequence[RunRow], filters: Mapping[str, Any] | None, order: str
+        self, api: AskedApi, rows: Sequence[RunRow], filters: Mapping[str, Any] | None, order: str
     ) -> None:
         details = RunDetails(api.store)
         found = [ApiRun(api, row, details) for row in rows]

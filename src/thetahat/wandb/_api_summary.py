@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from thetahat.store import RunRow, Store
 from thetahat.wandb._values import plain
-
-if TYPE_CHECKING:
-    from thetahat.wandb._api_run import ApiRun
 
 _AGGREGATES = ("min", "max", "mean", "best", "last", "first")
 
@@ -17,14 +15,14 @@ _AGGREGATES = ("min", "max", "mean", "best", "last", "first")
 class ApiSummary(Mapping[str, Any]):
     """The summary of a run; ``update`` writes to the store."""
 
-    def __init__(self, run: ApiRun, flat: Mapping[str, Any]) -> None:
-        self._run, self._items = run, _nested(flat)
+    def __init__(self, store: Store, run: RunRow, flat: Mapping[str, Any]) -> None:
+        self._store, self._row, self._items = store, run, _nested(flat)
 
     def update(self, values: Mapping[str, Any] | None = None) -> None:
         """Write values."""
         given = {k: plain(v) for k, v in (values or {}).items()}
         self._items |= given
-        store, row = self._run._api.store, self._run._row
+        store, row = self._store, self._row
         metrics = {k: v for k, v in given.items() if type(v) in (int, float)}
         words = {k: v for k, v in given.items() if k not in metrics}
         full = store.run(row.id)

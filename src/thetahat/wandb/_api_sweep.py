@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from thetahat.store import SweepRow
+from thetahat.wandb._api_asked import AskedApi
 from thetahat.wandb._api_run import ApiRun
 from thetahat.wandb._api_runs import Runs
 from thetahat.wandb._errors import CommError
 from thetahat.wandb._query import in_order, passes
 
-if TYPE_CHECKING:
-    from thetahat.wandb._api import Api
-
 
 class ApiSweep:
     """A sweep of the store."""
 
-    def __init__(self, api: Api, row: SweepRow) -> None:
+    def __init__(self, api: AskedApi, row: SweepRow) -> None:
         self._api, self._row = api, row
         self.id, self.name = row.id, row.name
         self.config: dict[str, Any] = dict(row.spec)
