@@ -41,9 +41,46 @@ def repeated_folds(
     return found
 
 
+def folds_among(n: int, folds: Any, rows: np.ndarray) -> Any:
+    """Translate given folds of n rows to folds of some of these rows; a count stays as it is.
+
+    Raises:  DataError: folds that are no lists of pairs, or have rows that there are not.
+    """
+    if not isinstance(folds, Sequence) or isinstance(folds, str):
+        return folds
+    place = np.full(n, -1)
+    place[rows] = np.arange(len(rows))
+
+    def there(part: np.ndarray) -> np.ndarray:
+        found = place[part]
+        return found[found >= 0]
+
+    made = []
+    for r, one in enumerate(folds):
+        pairs = [(there(train), there(test)) for train, test in _read(n, r, list(one))]
+        made.append([pair for pair in pairs if pair[1].size])
+    return made
+
+
 def _checked(n: int, repetition: int, pairs: list[Any]) -> list[Pair]:
     """Check that the folds of a repetition predict every row once, by fits without it."""
-    where = f"folds, repetition {repetition}"
+    where, rows = _where(repetition), _read(n, repetition, pairs)
+    held = np.concatenate([test for _, test in rows])
+    if not np.array_equal(np.sort(held), np.arange(n)):
+        raise DataError(f"{where}: every one of the {n} rows must be in one test part")
+    for k, (train, test) in enumerate(rows):
+        if not train.size or np.isin(train, test).any():
+            raise DataError(f"{where}: fold {k} has no training row, or trains on a test row")
+    return rows
+
+
+def _where(repetition: int) -> str:
+    return f"folds, repetition {repetition}"
+
+
+def _read(n: int, repetition: int, pairs: list[Any]) -> list[Pair]:
+    """Read the folds of a repetition as pairs of rows."""
+    where = _where(repetition)
     shaped = all(isinstance(pair, Sequence) and len(pair) == 2 for pair in pairs)
     if not pairs or not shaped:
         raise DataError(
@@ -51,13 +88,9 @@ def _checked(n: int, repetition: int, pairs: list[Any]) -> list[Pair]:
             " [[(train, test), ...], ...]"
         )
     rows = [(np.asarray(train, np.int64), np.asarray(test, np.int64)) for train, test in pairs]
-    held = np.concatenate([test for _, test in rows])
-    if not np.array_equal(np.sort(held), np.arange(n)):
-        raise DataError(f"{where}: every one of the {n} rows must be in one test part")
-    for k, (train, test) in enumerate(rows):
-        if not train.size or np.isin(train, test).any():
-            raise DataError(f"{where}: fold {k} has no training row, or trains on a test row")
-        if train.min() < 0 or train.max() >= n:
+    for k, pair in enumerate(rows):
+        every = np.concatenate(pair)
+        if every.size and (every.min() < 0 or every.max() >= n):
             raise DataError(f"{where}: fold {k} has rows outside 0 to {n - 1}")
     return rows
 
