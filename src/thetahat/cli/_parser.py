@@ -39,6 +39,7 @@ COMMANDS = {
     "doctor": "check this installation, this machine and the store",
     "demo": "run the lectures' sweep",
     "lab": "run an experiment of the lectures and open its figure",
+    "grade": "name the silent errors of a training program",
 }
 LATER = ("verify", "deposit")
 _HELP = """\
