@@ -499,9 +499,10 @@ class CohortProgram:
             best = jax.device_get((best_params(state), state.points, self._made))
             # Without an array of its own, every member has the same data, made and hashed once.
             common = None if any(self.staged.owned) else self._inputs(best[2])
-            self._host = (state, *best, common)
-        _, params, points, arrays, common = self._host
-        params, points = jax.tree.map(lambda a: a[k], (params, points))
+            leaves, tree = jax.tree.flatten(best[:2])
+            self._host = (state, leaves, tree, best[2], common)
+        _, leaves, tree, arrays, common = self._host
+        params, points = tree.unflatten([a[k] for a in leaves])
         if self._padding is not None:
             params = self._padding.cut_state(params, lead=0)
         if common is None:
