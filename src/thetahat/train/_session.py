@@ -174,7 +174,7 @@ class Session:
         tables = self._tables(state)
         for k in which:
             result = self._result(state, cut, now, numbers, k)
-            if result.status is not Status.DIVERGED:
+            if tables[k] and result.status is not Status.DIVERGED:
                 result = replace(result, tables=tables[k])
             if k not in self.reasons:  # what a sweep cut short is no solution yet
                 result = judged(result, bool(self.program.task.accept))

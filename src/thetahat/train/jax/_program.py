@@ -425,7 +425,7 @@ class CohortProgram:
                 if place not in known:
                     known[place] = content_hash(part)
                 hashes[f"data_{name}"] = known[place]
-            init = content_hash(jax.tree.map(np.asarray, params))
+            init = content_hash(params)
             found.append({**shared, **hashes, "init": init})
         check_made(self.staged, drawn)
         return found
