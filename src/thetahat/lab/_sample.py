@@ -74,9 +74,11 @@ def columns(results: Sequence[Result], name: str) -> np.ndarray:
     """
     if not results:
         raise ConfigError("columns() got no results; fit_many gives one for each config")
-    found = [np.asarray(result.history[name], np.float64) for result in results]
-    longest = max(map(len, found))
-    return np.stack([np.pad(one, (0, longest - len(one)), constant_values=np.nan) for one in found])
+    rows = [result.history[name] for result in results]
+    found = np.full((len(rows), max(map(len, rows))), np.nan)
+    for into, row in zip(found, rows, strict=True):
+        into[: len(row)] = row
+    return found
 
 
 def mean_se(values: Any, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -83,11 +83,11 @@ class Shop:
     ) -> Training:
         """Begin to train configs that differ in traced parameters only.
 
-        Args:    members: their positions among all the configs of a fit.
+        Args:    members: their positions among all the configs of a fit, which are full ones.
                  of: how many share a program, if these are the first that fit into memory.
         Raises:  NeedsStatic: some of these parameters must be static; they are remembered.
         """
-        full = [self.full(config) for config in configs]
+        full = [self.full(c) if members is None else dict(c) for c in configs]
         seeds = {leaf.name: leaf.is_seed for leaf in self.signature.leaves.values()}
         # An instance of a dataclass's subclass stays whole, so that its leaves are not there.
         traced = [n for n in self.signature.traced if n in self.traced and n in full[0]]

@@ -425,7 +425,7 @@ class CohortProgram:
                 if place not in known:
                     known[place] = content_hash(part)
                 hashes[f"data_{name}"] = known[place]
-            init = content_hash(jax.tree.map(np.asarray, params))
+            init = content_hash(params)
             found.append({**shared, **hashes, "init": init})
         check_made(self.staged, drawn)
         return found
@@ -499,9 +499,10 @@ class CohortProgram:
             best = jax.device_get((best_params(state), state.points, self._made))
             # Without an array of its own, every member has the same data, made and hashed once.
             common = None if any(self.staged.owned) else self._inputs(best[2])
-            self._host = (state, *best, common)
-        _, params, points, arrays, common = self._host
-        params, points = jax.tree.map(lambda a: a[k], (params, points))
+            leaves, tree = jax.tree.flatten(best[:2])
+            self._host = (state, leaves, tree, best[2], common)
+        _, leaves, tree, arrays, common = self._host
+        params, points = tree.unflatten([a[k] for a in leaves])
         if self._padding is not None:
             params = self._padding.cut_state(params, lead=0)
         if common is None:
