@@ -14,6 +14,7 @@ a busy machine shows in seconds, hardly in CPU seconds.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import statistics
 import subprocess
@@ -38,6 +39,7 @@ TEXT = "program: a.py\nmethod: grid\nparameters: {seed: {min: 0, max: 100000}}\n
 ROWS, REPEATS = 1000, 3
 SIZES = {"100 x 1,000 x 5": (100, 5), "10,000 x 1,000 x 3": (10_000, 3)}
 Q = (0.05, 0.5, 0.95)
+LINUX = sys.platform == "linux"
 
 
 def fill(folder: Path, runs: int, columns: int) -> float:
@@ -68,8 +70,29 @@ def timed(way: Callable[[], Any]) -> tuple[float, float]:
     return tuple(statistics.median(one) for one in zip(*found, strict=True))  # pyright: ignore
 
 
-def drawn(folder: Path, chromium: str) -> float:
-    """Seconds from the address of the sweep to its drawn bands: the median of three servers."""
+def spent() -> float:
+    """CPU seconds of this process and all below it so far: the server, the browser."""
+    children: dict[int, list[int]] = {}
+    seconds: dict[int, float] = {}
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):  # it has just ended, or is no process
+            number = int(folder.name)
+            words = (folder / "stat").read_text().rpartition(")")[2].split()
+            children.setdefault(int(words[1]), []).append(number)
+            seconds[number] = sum(map(int, words[11:15])) / os.sysconf("SC_CLK_TCK")
+    below, found = [os.getpid()], 0.0
+    while below:
+        number = below.pop()
+        found += seconds.get(number, 0.0)
+        below += children.get(number, [])
+    return found
+
+
+def drawn(folder: Path, chromium: str) -> tuple[float, float | None]:
+    """Seconds, and CPU seconds on Linux, from the address of the sweep to its drawn bands.
+
+    They are medians of three servers. The CPU seconds are those of the server and the browser.
+    """
     from playwright.sync_api import sync_playwright
 
     serve = "import sys; from thetahat.cli import run; sys.exit(run(sys.argv[1:]))"
@@ -87,15 +110,17 @@ def drawn(folder: Path, chromium: str) -> float:
                 page = browser.new_page(viewport={"width": 1280, "height": 1000})
                 page.goto(url, wait_until="load")
                 page.wait_for_selector("a[href^='/sweep/']")
-                began = time.perf_counter()
+                before, began = spent() if LINUX else 0.0, time.perf_counter()
                 page.goto(f"{url.split('?')[0].rstrip('/')}/sweep/{sweep}")
                 page.wait_for_selector("section[aria-label=Tables] canvas", state="attached")
-                found.append(time.perf_counter() - began)
+                wall = time.perf_counter() - began
+                found.append((wall, spent() - before if LINUX else 0.0))
                 browser.close()
         finally:
             server.terminate()
             server.wait()
-    return statistics.median(found)
+    wall, cpu = (statistics.median(one) for one in zip(*found, strict=True))
+    return wall, cpu if LINUX else None
 
 
 def measure(runs: int, columns: int, chromium: str) -> dict[str, Any]:
@@ -126,7 +151,7 @@ def measure(runs: int, columns: int, chromium: str) -> dict[str, Any]:
                 "view of the page": timed(view),
             }
         if chromium:
-            found["page"] = (drawn(where, chromium), None)
+            found["page"] = drawn(where, chromium)
         return {
             "seconds": found,
             "written_cpu_s": written,

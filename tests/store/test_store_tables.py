@@ -111,6 +111,14 @@ def test_columns_that_cannot_be_kept_are_refused_with_the_fix(columns: Any, word
         pack_table("t", columns)
 
 
+@pytest.mark.parametrize(("name", "got"), [("n" * 501, "a text of 501"), (" ", "' '"), (3, "3")])
+def test_a_name_that_is_none_is_refused(store: Store, name: Any, got: str) -> None:
+    run = th.start({}, store=store.path)
+    with pytest.raises(ConfigError, match=f"a text of 1 to 500 characters; got {got}"):
+        run.log_table(name, {"k": [1]})
+    run.finish()
+
+
 def test_the_tables_of_a_sweep_stack_in_the_order_of_its_runs(store: Store) -> None:
     sweep = create_sweep(store, NewSweep(name="x", text=TEXT))
     rng = np.random.default_rng(1)

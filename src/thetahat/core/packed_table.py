@@ -47,8 +47,11 @@ def checked_name(what: str, name: object) -> str:
     Raises:  ConfigError: something else than a text, an empty or a very long one.
     """
     if not isinstance(name, str) or not name.strip() or len(name) > MOST_NAME:
-        said = repr(name) if len(repr(name)) <= 80 else f"a {type(name).__name__} of {len(name)}"  # type: ignore[arg-type]
-        raise ConfigError(f"{what}: the name {said} is not a text of 1 to {MOST_NAME} characters")
+        long = isinstance(name, str) and len(name) > 80
+        said = f"a text of {len(name)}" if long else f"{name!r:.80}"
+        raise ConfigError(
+            f"{what}: a name must be a text of 1 to {MOST_NAME} characters; got {said}"
+        )
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
