@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.grade._contract import PARTS, Call, scalar, truth
+from thetahat.grade._contract import PARTS, TruthCall, scalar, truth
 from thetahat.grade._evidence import Evidence
 from thetahat.grade._finding import Finding
 from thetahat.grade._judge_log import value_line
@@ -108,7 +108,7 @@ def _part_line(evidence: Evidence, part: str) -> int:
     return mine.lines[0]
 
 
-def _holds(call: Call, points: np.ndarray) -> bool:
+def _holds(call: TruthCall, points: np.ndarray) -> bool:
     return call.points.shape == points.shape and np.allclose(call.points, points, atol=1e-6)
 
 
@@ -130,7 +130,9 @@ def _provenance(evidence: Evidence) -> Iterator[Finding]:
         return
     tree = evidence.program.tree
     line = key_line(tree, "provenance") or constant_line(tree, "seed") or 1
-    what = "no provenance is returned" if said == "null" else f"the provenance is {said[:80]} for both"
+    what = (
+        "no provenance is returned" if said == "null" else f"the provenance is {said[:80]} for both"
+    )
     yield Finding(14, line, f"another release draws other numbers from this seed, and {what}")
 
 

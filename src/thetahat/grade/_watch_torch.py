@@ -184,12 +184,12 @@ def _sorted_nodes(root: Any) -> list[Any]:
 
 
 def _shape(node: Any) -> tuple[int, ...]:
-    metadata = getattr(node, "_input_metadata", ())
+    metadata: Any = getattr(node, "_input_metadata", ())
     return tuple(metadata[0].shape) if metadata else ()
 
 
 def _saved_shapes(node: Any) -> list[tuple[int, ...]]:
     """Shapes of the values that a node saved, such as a residual."""
     names = ("_saved_self", "_saved_target", "_saved_other")
-    saved = (getattr(node, name, None) for name in names)
+    saved: list[Any] = [getattr(node, name, None) for name in names]
     return [tuple(value.shape) for value in saved if hasattr(value, "shape")]
