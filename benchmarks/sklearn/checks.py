@@ -18,6 +18,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from benchmarks import machine
@@ -45,6 +46,8 @@ def checked(name: str) -> dict[str, Any]:
     began = time.process_time()
     found = check_estimator(kind(), on_fail=None, on_skip=None)
     counts = Counter(one["status"] for one in found)
+    wrong = [(one["check_name"], str(one["exception"])) for one in found if one["exception"]]
+    print(wrong, file=sys.stderr)
     return {
         **{status: counts[status] for status in STATUSES},
         "fits": len(traces),
@@ -67,6 +70,22 @@ def markdown(answer: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _in_a_process(name: str) -> dict[str, Any]:
+    """Run all checks on one estimator, in a process of its own without compiled programs."""
+    with tempfile.TemporaryDirectory() as folder:
+        child = subprocess.run(
+            [sys.executable, "-m", "benchmarks.sklearn.checks", "--one", name],
+            env={
+                **machine.PINNED, **os.environ,
+                "SCIPY_ARRAY_API": "1", "THETAHAT_CACHE": folder,
+            },
+            check=True, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    found = json.loads(child.stdout.splitlines()[-1])
+    print(f"{name}: {found}", flush=True)
+    return found
+
+
 def main() -> None:
     """Check, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -76,27 +95,14 @@ def main() -> None:
     if asked.one:
         print(json.dumps(checked(asked.one)))
         return
-    answer: dict[str, Any] = {}
-    for name in NAMES:
-        with tempfile.TemporaryDirectory() as folder:
-            child = subprocess.run(
-                [sys.executable, "-m", "benchmarks.sklearn.checks", "--one", name],
-                env={
-                    **machine.PINNED, **os.environ,
-                    "SCIPY_ARRAY_API": "1", "THETAHAT_CACHE": folder,
-                },
-                check=True, capture_output=True, text=True,
-            )  # fmt: skip
-        answer[name] = json.loads(child.stdout.splitlines()[-1])
-        print(f"{name}: {answer[name]}", flush=True)
+    with ThreadPoolExecutor(len(NAMES)) as both:
+        answer: dict[str, Any] = dict(zip(NAMES, both.map(_in_a_process, NAMES), strict=True))
     answer["facts"] = machine.facts(("thetahat", "jax", "numpy", "scipy", "scikit-learn"))
     answer["facts"]["threads"]["cores_allowed"] = None
     page = markdown(answer)
     print(page)
     if asked.write:
-        path = machine.RESULTS / f"checks-{answer['facts']['date'][:10]}.md"
-        path.write_text(page, encoding="utf-8")
-        path.with_suffix(".json").write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
+        machine.write_results("checks", answer["facts"], page, answer)
 
 
 if __name__ == "__main__":

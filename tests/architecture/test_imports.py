@@ -64,6 +64,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "processes": {"spec"},
         "workers": {"spec", "processes"},
         "agent": {"spec", "workers", "processes"},
+        "launch": {"spec", "agent"},
     },
     "cli": {"terminal": set(), "commands": {"terminal"}},
     "train": {"jax": set(), "torch": set()},

@@ -97,6 +97,30 @@ def test_a_row_of_weight_two_counts_as_two_rows():
         )
 
 
+@pytest.mark.parametrize("learner", [LOGIT, line])
+def test_a_row_of_weight_zero_is_as_if_it_were_not_there(learner):
+    x, _, d = sample(72)
+    rng = np.random.default_rng(1)
+    weights, groups = rng.uniform(1, 2, 72), np.repeat(np.arange(36), 2)
+    gone = np.array([3, 4, 40, 71])
+    weights[gone], d[gone], there = 0, 5, np.delete(np.arange(72), gone)
+    how = {"folds": 3, "repetitions": 2, "val": 0}
+    found = th.crossfit(learner, x, d, weights=weights, groups=groups, **how)
+    alone = th.crossfit(
+        learner, x[there], d[there], weights=weights[there], groups=groups[there], **how
+    )
+    assert found.binary and np.isnan(found.predictions[gone]).all()
+    np.testing.assert_array_equal(found.predictions[there], alone.predictions)
+    np.testing.assert_array_equal(found.scores, alone.scores)
+    np.testing.assert_array_equal(found.overlap.counts, alone.overlap.counts)
+    for (train, test), (some, others) in zip(found.samples[1], alone.samples[1], strict=True):
+        assert np.array_equal(train, there[some]) and np.array_equal(test, there[others])
+    again = th.crossfit(learner, x, d, weights=weights, **(how | {"folds": found.samples}))
+    np.testing.assert_array_equal(again.predictions, found.predictions)
+    with pytest.raises(th.InputError, match=r"groups has shape \(9,\); give one value per row"):
+        th.crossfit(learner, x, d, weights=weights, groups=np.arange(9), **how)
+
+
 def test_nets_of_a_fold_are_averaged_and_hold_out_other_rows():
     x, y, _ = sample()
     seen = []

@@ -61,6 +61,29 @@ def test_partially_linear_equals_robust_least_squares_given_its_residuals():
         assert ours.ci == pytest.approx(tuple(theirs.conf_int().loc["d"]), rel=1e-6)
 
 
+def test_rows_of_weight_zero_are_left_out():
+    frame = sample()
+    weights = np.random.default_rng(1).uniform(0.5, 2, len(frame))
+    gone = [0, 7, len(frame) - 1]
+    frame.loc[gone, ["y", "d"]], weights[gone] = (1e6, 3), 0
+    whole = frame.assign(w=weights)
+    some, controls = whole.drop(index=gone), ["a", "b"]
+    how = {"model": "irm", "learner": LINEAR_IRM, "repetitions": 2, "compare": ("lasso",)}
+    found = th.dml("y", "d", controls, data=whole, weights="w", groups="g", **how)
+    alone = th.dml("y", "d", controls, data=some, weights="w", groups="g", **how)
+    assert (found.theta, found.se) == (alone.theta, alone.se)
+    assert found.sensitivity() == alone.sensitivity()
+    assert f"{len(some)} rows, 2 controls" in str(found) and "(3 more of weight 0)" in str(found)
+    assert str(found).replace(" (3 more of weight 0)", "") == str(alone)
+    # Predictions are those of all rows.
+    every = {k: np.full(len(whole), np.nan) for k in ("l", "m")}
+    for k, values in by_ols(some, some["w"]).items():
+        every[k][some.index] = values
+    plain = th.dml("y", "d", controls, data=whole, weights="w", predictions=every)
+    theirs = sm.WLS(some["y"], sm.add_constant(some[["d", "a", "b"]]), weights=some["w"]).fit()
+    assert plain.theta == pytest.approx(theirs.params["d"], abs=1e-10)
+
+
 def means_by(frame: pd.DataFrame, what: str, by: str, value: int) -> np.ndarray:
     return np.full(len(frame), frame.loc[frame[by] == value, what].mean())
 

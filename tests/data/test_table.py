@@ -29,7 +29,7 @@ FRAME = pd.DataFrame(
         "exper": [2.5, 22.0, 2.0, 44.0, 7.0, 9.0],
         "female": [True, True, False, False, False, True],
         "region": ["west", "south", "east", "west", "south", "west"],
-        "w": [1.0, 2.0, 1.0, 0.0, 1.0, 3.0],
+        "w": [1.0, 2.0, 1.0, 0.5, 1.0, 3.0],
     }
 )
 ROLES = {"target": "wage", "weights": "w", "categorical": ["region"]}
@@ -177,6 +177,25 @@ def test_weights_follow_their_rows() -> None:
         assert [by_wage[wage] for wage in wages] == part.weight.tolist()
 
 
+def test_a_row_of_weight_zero_is_as_if_it_were_not_there() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=20), "g": list("abcd") * 5, "y": list("uvuuv") * 4})
+    frame["w"] = rng.uniform(1, 2, size=20)
+    odd = pd.DataFrame({"a": [1e9, np.nan], "g": ["rare", "a"], "y": ["u", "never"], "w": [0, 0.0]})
+    whole = pd.concat([frame[:7], odd, frame[7:]], ignore_index=True)
+    roles = {"target": "y", "weights": "w", "categorical": ["g"]}
+    table, alone = read_table(whole, **roles), read_table(frame, **roles)
+    assert table.names == alone.names and table.classes == alone.classes == ("u", "v")
+    np.testing.assert_array_equal(table.x, alone.x)
+    assert table.rows.tolist() == [*range(7), *range(9, 22)]
+    of, group = (split(one, seed=3) for one in (table, alone)), np.arange(22) // 2
+    for part, same in zip(*((d.train, d.val, d.test) for d in of), strict=True):
+        np.testing.assert_array_equal(part.x, same.x)
+        np.testing.assert_array_equal(part.weight, same.weight)
+    held = split(table, seed=3, groups=group).rows  # one value for each row that was given
+    assert not set(group[held["train"]]) & set(group[held["test"]])
+
+
 def test_later_tables_are_encoded_alike() -> None:
     table = read_table(FRAME, **ROLES)
     data = split(table, train=6, val=0, test=0)
@@ -254,12 +273,13 @@ def test_median_gives_a_missing_category_the_most_frequent_level(*, weighted: bo
     np.testing.assert_allclose(np.sort(traced.train.x, 0), np.sort(data.train.x, 0), atol=1e-6)
 
 
-def test_a_column_constant_in_the_train_part_alone_is_centred() -> None:
+def test_a_column_constant_in_the_train_part_alone_is_zero() -> None:
     table = read_table({"y": np.arange(10.0), "rare": [0.1] * 9 + [1.0]}, "y")
     seed = next(s for s in range(20) if 9 in split(np.arange(10), seed=s).test)
     data = split(table, seed=seed)
-    np.testing.assert_allclose(data.train.x, 0, atol=1e-12)
-    assert data.transform.x_std.tolist() == [1.0]
+    for part in (data.train, data.val, data.test):
+        np.testing.assert_allclose(part.x, 0, atol=1e-12)
+    assert data.transform.x_std.tolist() == [1e30]
 
 
 def test_traced_seed_keeps_the_digits_of_large_numbers() -> None:

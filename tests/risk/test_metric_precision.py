@@ -44,3 +44,21 @@ def test_arrays_of_jax_keep_their_precision():
     found = M.mae(jnp.array([1.0, 4.0]), jnp.array([2.0, 2.0]))
     assert found.dtype == "float32"
     assert M.mae(jnp.array([1, 1], jnp.uint8), jnp.array([2, 2], jnp.uint8)) == 1.0
+
+
+@pytest.mark.parametrize("ready", [M.mae, M.rmse, M.r2, M.pinball(0.3)])
+def test_what_weighs_nothing_counts_for_nothing_even_a_nan(ready):
+    draws = np.random.default_rng(1)
+    y = draws.normal(size=30)
+    h, w = y + draws.normal(size=30), draws.uniform(0.5, 2, size=30)
+    w[[3, 7]] = 0
+    kept = w > 0
+    alone = ready(h[kept], y[kept], w[kept])
+    h[3], y[7] = np.nan, np.inf
+    assert ready(h, y, w) == pytest.approx(alone, rel=1e-12)
+
+
+def test_a_log_loss_leaves_out_what_weighs_nothing():
+    scores, y = np.array([0.3, np.nan, -1.0]), np.array([1, 0, 0])
+    found = M.log_loss(scores, y, np.array([1.0, 0.0, 1.0]))
+    assert found == pytest.approx(M.log_loss(scores[[0, 2]], y[[0, 2]]), rel=1e-12)

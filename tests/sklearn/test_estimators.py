@@ -166,6 +166,24 @@ def test_a_weight_of_two_is_two_rows_and_of_zero_none() -> None:
     assert np.isnan(weighted.oob_prediction_[weight == 0]).all()
 
 
+def test_a_class_of_weight_zero_is_none() -> None:
+    x, y = draw(60)
+    label = np.where(y > 10, "high", "low").astype("<U9")
+    label[:5], weight = "forgotten", np.repeat([0.0, 1.0], [5, 55])
+    weighted = NeuralClassifier(**SMALL).fit(x, label, sample_weight=weight)
+    without = NeuralClassifier(**SMALL).fit(x[5:], label[5:])
+    assert weighted.classes_.tolist() == without.classes_.tolist() == ["high", "low"]
+    assert weighted.predict_proba(x).tobytes() == without.predict_proba(x).tobytes()
+    outside = weighted.oob_decision_function_
+    np.testing.assert_array_equal(outside[5:], without.oob_decision_function_)
+    assert np.isnan(outside[:5]).all()
+    with pytest.raises(ValueError, match="one class, 'high'"):
+        NeuralClassifier(**SMALL).fit(x, label, sample_weight=(label == "high") * 1.0)
+    share = np.where(weight > 0, y > 10, 7.0)
+    shares = NeuralRegressor("logistic", **SMALL).fit(x, share, sample_weight=weight)
+    assert shares.predict(x).max() <= 1
+
+
 def test_predictions_out_of_bag_are_those_of_the_nets_that_held_a_row_out() -> None:
     x, y = draw(50)
     model = NeuralRegressor(**SMALL, val=1 / 3).fit(x[:48], y[:48])

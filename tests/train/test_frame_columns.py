@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -251,6 +253,19 @@ def test_points_of_a_check_go_by_names() -> None:
     assert found.accepted
     of_torch = th.fit(torch_line(th.Data((FRAME, Y)), accept=[check]))
     assert of_torch.accepted
+
+
+def test_the_function_of_a_model_of_ours_takes_a_row_by_name(tmp_path: Path) -> None:
+    found = th.fit(line(th.Data((FRAME, Y))))
+    turned, row = FRAME[FRAME.columns[::-1]].iloc[0], FRAME.to_numpy()[0]
+    found.save(tmp_path / "line.theta")
+    for h in (found.model, th.load(tmp_path / "line.theta").model):
+        assert h(turned) == h(row) == h(turned.to_dict())
+        assert h(turned) != h(turned.to_numpy())
+        slope = jax.grad(lambda v, h=h: h({"age": v, "educ": row[0]}))(float(row[1]))
+        assert slope == jax.grad(lambda x, h=h: h(x))(jnp.asarray(row))[1]
+        with pytest.raises(th.InputError, match="the model got a row without the column 'age'"):
+            h({"educ": 1.0})
 
 
 # -- standardised arrays -------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+import torch
 
 import thetahat as th
 from thetahat.core.errors import DataError, Notice
@@ -268,3 +269,37 @@ def test_a_batch_beyond_the_data_is_said_once(dtype: str) -> None:
         th.fit(task)
     said = [str(w.message) for w in caught]
     assert sum("larger than the 400 training observations" in line for line in said) == 1
+
+
+def own(prediction: Any, target: Any, weight: Any) -> Any:
+    """The mean absolute error, as users write it."""
+    return (weight * abs(prediction - target)).sum() / weight.sum()
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_metric_of_ones_own_at_a_level_that_single_precision_loses_is_refused(
+    drawn: bool,
+) -> None:
+    def experiment(seed: th.Seed = 0, level: float = 1e8, dtype: str = "float32") -> th.Task:
+        data = th.split((X, level + Y), seed=seed if drawn else 0, standardize=True)
+        metrics = {"own": th.Metric(own, mode="min"), "mae": "mae"}
+        given = {"data": data, "metrics": metrics, "dtype": dtype, "seed": seed}
+        return th.Task(th.models.Linear(2), optimizer="lbfgs", epochs=20, **given)
+
+    with pytest.raises(DataError, match="the metric 'own' takes predictions and targets in the un"):
+        th.fit(experiment)
+    for result in (th.fit(experiment, dtype="float64"), th.fit(experiment, level=100.0)):
+        assert result.metrics["test_own"] == pytest.approx(result.metrics["test_mae"], rel=1e-4)
+
+
+def test_metrics_in_pytorch_keep_the_digits_of_a_level() -> None:
+    data = th.split((X, 1e8 + Y), seed=0, standardize=True)
+    metrics = {"own": th.Metric(own, mode="min"), "mae": "mae", "r2": "r2"}
+    task = th.Task(lambda: torch.nn.Linear(2, 1), data, epochs=3, metrics=metrics, backend="torch")
+    found = th.fit(task)
+    at = data.rows["test"]
+    error = found.predict(X[at]) - (1e8 + Y)[at]
+    assert found.metrics["test_mae"] == pytest.approx(np.abs(error).mean(), rel=1e-4)
+    assert found.metrics["test_own"] == pytest.approx(np.abs(error).mean(), rel=1e-4)
+    r2 = 1 - (error**2).mean() / np.var(Y[at])
+    assert found.metrics["test_r2"] == pytest.approx(r2, rel=1e-4)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from flax import nnx
+from jax.scipy.stats import norm
 from torch import nn
 
 import thetahat as th
@@ -63,6 +64,12 @@ SIGMOIDS = {
     "by tanh": lambda h: 0.5 * (1 + jnp.tanh(h / 2)),
     "clipped": lambda h: jnp.clip(h, 0.0, 1.0),
     "hard": jax.nn.hard_sigmoid,
+    "probit": norm.cdf,
+    "of arctan": lambda h: 0.5 + jnp.arctan(h) / jnp.pi,
+    "complementary log-log": lambda h: 1 - jnp.exp(-jnp.exp(h)),
+    "the same by expm1": lambda h: -jnp.expm1(-jnp.exp(h)),
+    "of its logarithm": lambda h: jnp.exp(jax.nn.log_sigmoid(h)),
+    "of softsign": lambda h: 0.5 * (1 + jax.nn.soft_sign(h)),
 }
 SOFTMAXES = {
     "jax.nn.softmax": jax.nn.softmax,
@@ -70,6 +77,8 @@ SOFTMAXES = {
     "by the inverse": lambda h: jnp.exp(h) * (1 / jnp.exp(h).sum()),
     "of squares": lambda h: h**2 / jnp.sum(h**2),
     "sigmoids": jax.nn.sigmoid,
+    "of its logarithm": lambda h: jnp.exp(jax.nn.log_softmax(h)),
+    "by logsumexp": lambda h: jnp.exp(h - jax.nn.logsumexp(h)),
 }
 
 
@@ -123,7 +132,10 @@ def test_scores_in_a_narrow_range_are_told(last: Any, said: str) -> None:
         (TWO, lambda h: 8 * jax.nn.sigmoid(h) - 4),
         (TWO, lambda h: jnp.clip(h, -10, 10)),
         (TWO, lambda h: jnp.log(jax.nn.sigmoid(h) / (1 - jax.nn.sigmoid(h)))),
+        (TWO, lambda h: norm.logcdf(h) - norm.logsf(h)),
+        (TWO, lambda h: jnp.log(jnp.exp(h).sum())),
         (THREE, jax.nn.log_softmax),
+        (THREE, lambda h: h - jax.nn.logsumexp(h[:2])),
         (THREE, jax.nn.relu),
         (THREE, lambda h: 5 * jnp.tanh(h)),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from thetahat.causal._folds import Pair
 from thetahat.causal._nuisance import Nuisance
 from thetahat.core import ConfigError, RunFailed, Seed, Task
-from thetahat.data import Samples, robust_units
+from thetahat.data import UNSEEN, Samples, robust_units
 from thetahat.train import Result, fit_many
 
 ALIKE = 1.05
@@ -197,17 +198,20 @@ def _units(
     """Centres and spreads of x and y among a member's training rows; y of 0 and 1 stays."""
     rows = np.concatenate([member.train, member.val])
     w = None if plan.weights is None else plan.weights[rows]
-    middle, around = robust_units(x[rows]) if plan.robust else moments(x[rows], w)
+    scale = robust_units if plan.robust else partial(moments, weights=w)
+    middle, around = scale(x[rows], alike=UNSEEN)
     if nuisance.binary:
         return middle, around, 0.0, 1.0
     return (middle, around, *moments(nuisance.target[rows], w))
 
 
-def moments(values: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The mean and the standard deviation of each column; 1 where it does not vary."""
+def moments(
+    values: np.ndarray, weights: np.ndarray | None, alike: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the standard deviation of each column; ``alike`` where it does not vary."""
     mean = np.average(values, axis=0, weights=weights)
     std = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
-    return mean, np.where(std > 1e-12 * np.abs(mean), std, 1.0)
+    return mean, np.where(std > 1e-12 * np.abs(mean), std, alike)
 
 
 def _predicted(result: Result, x: np.ndarray) -> np.ndarray:

@@ -8,14 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.causal._nuisance import NOTHING_LEFT, column_of_numbers, matrix_of_numbers
+from thetahat.causal._nuisance import (
+    NOTHING_LEFT,
+    column_of_numbers,
+    matrix_of_numbers,
+    read_weights,
+)
 from thetahat.core import ConfigError, DataError
 from thetahat.data import check_order, read_table
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """What is estimated from, and the names of it."""
+    """What is estimated from, and the names of it.
+
+    Args:    rows: those with a weight above 0, of which these are; None for all.   n: all rows.
+    """
 
     y: np.ndarray
     d: np.ndarray
@@ -25,6 +33,8 @@ class Columns:
     weights: Any
     names: dict[str, str]
     controls: tuple[str, ...]
+    rows: np.ndarray | None
+    n: int
 
 
 def columns_of(y: Any, d: Any, x: Any, z: Any, groups: Any, weights: Any, table: Any) -> Columns:
@@ -59,6 +69,7 @@ def _from_table(given: dict[str, Any], x: Any, table: Any) -> Columns:
     for k in ("y", "d"):
         if not isinstance(given[k], str):
             raise ConfigError(f"{k} must be the name of a column of data; got {given[k]!r:.40}")
+    check_order({"data": table, **given})
     if isinstance(x, str):
         x = [x]
     used = [v for v in given.values() if isinstance(v, str)]
@@ -93,6 +104,14 @@ def _checked(
     n = len(y)
     d = column_of_numbers(names["d"], given["d"], n)
     z = None if given["z"] is None else column_of_numbers(names["z"], given["z"], n)
+    groups, weights, rows = given["groups"], read_weights(given["weights"], n), None
+    if groups is not None and np.shape(groups) != (n,):
+        raise DataError(f"groups has shape {np.shape(groups)}; give one per row, ({n},)")
+    if weights is not None and not weights.all():
+        rows = np.flatnonzero(weights)
+        y, d, x, weights = y[rows], d[rows], x[rows], weights[rows]
+        z = None if z is None else z[rows]
+        groups = None if groups is None else np.asarray(groups)[rows]
     for name, values in (("y", y), ("d", d), ("z", z)):
         if values is None:
             continue
@@ -107,10 +126,7 @@ def _checked(
                 f"the control {controls[copy]} is a copy of {names[name]}, in its own or in"
                 " other units; leave it out of x"
             )
-    groups = given["groups"]
-    if groups is not None and np.shape(groups) != (n,):
-        raise DataError(f"groups has shape {np.shape(groups)}; give one per row, ({n},)")
-    return Columns(y, d, x, z, groups, given["weights"], names, tuple(map(str, controls)))
+    return Columns(y, d, x, z, groups, weights, names, tuple(map(str, controls)), rows, n)
 
 
 def _copy_in(x: np.ndarray, values: np.ndarray) -> int | None:

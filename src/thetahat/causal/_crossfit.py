@@ -10,7 +10,7 @@ import numpy as np
 
 from thetahat.causal._cohort import FoldPlan, fit_cohorts
 from thetahat.causal._estimators import fit_folds
-from thetahat.causal._folds import Pair, repeated_folds
+from thetahat.causal._folds import Pair, folds_among, repeated_folds
 from thetahat.causal._nuisance import (
     Nuisance,
     check_learner,
@@ -20,6 +20,7 @@ from thetahat.causal._nuisance import (
     is_binary,
     is_experiment,
     matrix_of_numbers,
+    read_weights,
 )
 from thetahat.causal._overlap import Overlap
 from thetahat.core import ConfigError, DataError
@@ -88,7 +89,8 @@ class CrossFit:
             raise ConfigError(
                 f"{self.name}: overlap is of predicted probabilities, and the target is no 0 or 1"
             )
-        return Overlap.of(self.predictions, self.target)
+        rows = slice(None) if self.weights is None else self.weights > 0
+        return Overlap.of(self.predictions[rows], self.target[rows])
 
     def __repr__(self) -> str:
         n, repetitions = self.predictions.shape
@@ -136,7 +138,8 @@ def crossfit(
              parameters ``loss`` and ``seed``, it is given them. For several targets also a mapping.
              X: (n, d) numbers.   y: (n,), or a mapping from names to targets.
              folds: a count, or the ``samples`` of another CrossFit.
-             groups, stratify: as in ``th.folds``.   weights: (n,), of observations.
+             groups, stratify: as in ``th.folds``.   weights: (n,), of observations; a row of
+             weight 0 is as if it were not there, and its predictions are NaN.
              nets, val: fits of an experiment per fold, whose predictions are averaged; each holds
              out another share of the training rows to choose its epoch.
              seed: repetition r has the folds of ``th.folds(..., seed=seed + r)``.
@@ -154,16 +157,56 @@ def crossfit(
     x = matrix_of_numbers("X", X)
     if not targets:
         raise ConfigError("y is an empty mapping; give at least one target")
+    targets = {name: column_of_numbers(name, v, len(x)) for name, v in targets.items()}
+    w = read_weights(weights, len(x))
+    if w is not None and not w.all():
+        rows, n = np.flatnonzero(w), len(x)
+        some = crossfit(
+            learner, x[rows], {name: target[rows] for name, target in targets.items()},
+            folds_among(n, folds, rows), repetitions, groups=taken("groups", groups, rows, n),
+            stratify=taken("stratify", stratify, rows, n), weights=w[rows], nets=nets, val=val,
+            seed=seed,
+        )  # fmt: skip
+        made = {name: _with_others(some[name], rows, targets[name], w) for name in targets}
+        return made if several else made["y"]
     nuisances = []
-    for name, values in targets.items():
-        target = column_of_numbers(name, values, len(x))
+    for name, target in targets.items():
         own = _of(learner, name, targets)
         check_learner(name, own)
         nuisances.append(Nuisance(name, target, own, _predicts_chances(own, target)))
     samples = repeated_folds(len(x), folds, repetitions, seed, groups, stratify)
-    plan = plan_of(len(x), samples, groups, weights, nets, val, seed)
+    plan = plan_of(samples, groups, w, nets, val, seed)
     made = fit_nuisances(nuisances, x, plan)
     return made if several else made["y"]
+
+
+def taken(name: str, values: Any, rows: np.ndarray, n: int) -> Any:
+    """Take some rows of one value per row; None stays None.
+
+    Raises:  DataError: another number of values.
+    """
+    if values is None:
+        return None
+    values = np.asarray(values)
+    if values.shape != (n,):
+        raise DataError(f"{name} has shape {values.shape}; give one value per row, ({n},)")
+    return values[rows]
+
+
+def _with_others(
+    found: CrossFit, rows: np.ndarray, target: np.ndarray, weights: np.ndarray
+) -> CrossFit:
+    """Give rows of weight 0 their place, without a prediction."""
+    predictions = np.full((len(target), found.predictions.shape[1]), np.nan)
+    predictions[rows] = found.predictions
+    return replace(
+        found,
+        predictions=predictions,
+        target=target,
+        samples=[[(rows[train], rows[test]) for train, test in one] for one in found.samples],
+        weights=weights,
+        where=weights > 0,
+    )
 
 
 def _of(learner: Any, name: str, targets: Mapping[str, Any]) -> Any:
@@ -183,21 +226,19 @@ def _predicts_chances(learner: Any, target: np.ndarray) -> bool:
 
 
 def plan_of(
-    n: int, samples: Any, groups: Any, weights: Any, nets: int, val: float, seed: int
+    samples: Any, groups: Any, weights: np.ndarray | None, nets: int, val: float, seed: int
 ) -> FoldPlan:
-    """Check what says how folds are fitted."""
+    """Check what says how folds are fitted.
+
+    Args:    weights: above 0; a row of weight 0 is left out before.
+    """
     whole("nets", nets, 1, of="crossfit")
     if isinstance(val, bool) or not 0 <= float(val) < 1:
         raise ConfigError(f"val={val!r}; give a share of the training rows from 0 to below 1")
-    w = None
-    if weights is not None:
-        w = column_of_numbers("weights", weights, n)
-        if (w < 0).any() or not w.any():
-            raise DataError("weights must be at least 0, and not all 0; fix or drop those rows")
     codes = None
     if groups is not None:
         codes = np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
-    return FoldPlan(samples, nets, float(val), seed, w, codes)
+    return FoldPlan(samples, nets, float(val), seed, weights, codes)
 
 
 def fit_nuisances(

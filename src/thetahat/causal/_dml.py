@@ -13,7 +13,7 @@ from thetahat.causal._cohort import FoldPlan
 from thetahat.causal._columns import Columns, columns_of
 from thetahat.causal._crossfit import CrossFit, fit_nuisances, plan_of
 from thetahat.causal._effect import CausalEffect, Trimmed
-from thetahat.causal._folds import repeated_folds
+from thetahat.causal._folds import folds_among, repeated_folds
 from thetahat.causal._net import net
 from thetahat.causal._nuisance import (
     NOTHING_LEFT,
@@ -35,6 +35,7 @@ from thetahat.causal._summary import document, notebook_card, save, text
 from thetahat.core import ConfigError, DataError
 from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import check_choice
+from thetahat.data import check_order
 from thetahat.report import render
 
 
@@ -103,7 +104,8 @@ def dml(
              folds, repetitions, nets, val, seed: as in ``th.crossfit``. Folds of irm and iivm are
              stratified by treatment and instrument, those of groups hold whole groups.
              groups: of rows whose errors depend on each other: folds and standard errors.
-             weights: (n,), of observations.
+             weights: (n,), of observations; rows of weight 0 are left out, also of the arrays of
+             the result.
              trim: probabilities are kept within trim and 1 - trim (irm and iivm).
              predictions: by nuisance, (n, repetitions): taken in place of fits.
              compare: first stages and estimates beside: "lasso", "forest", of one repetition; by
@@ -118,6 +120,8 @@ def dml(
     for one in beside:
         peer(one, binary=False)  # refused before anything is fitted
     columns = columns_of(y, d, x, z, groups, weights, data)
+    rows = {"y": y} if data is None else {"data": data}
+    check_order({**rows, **{f"predictions[{k!r}]": v for k, v in (predictions or {}).items()}})
     name = ("plr" if columns.z is None else "iivm") if model is None else model
     check_choice("model", name, MODELS)
     chosen = MODELS[name]
@@ -129,10 +133,11 @@ def dml(
         raise ConfigError(f"level={level:g}; give a number between 0 and 1, such as 0.95")
     _check_model(name, chosen, columns)
     strata = _strata(name, columns) if columns.groups is None else None
-    n = len(columns.y)
     count = _repetitions(predictions, repetitions)
-    samples = repeated_folds(n, folds, count, seed, columns.groups, strata)
-    plan = plan_of(n, samples, columns.groups, columns.weights, nets, val, seed)
+    if columns.rows is not None:
+        folds = folds_among(columns.n, folds, columns.rows)
+    samples = repeated_folds(len(columns.y), folds, count, seed, columns.groups, strata)
+    plan = plan_of(samples, columns.groups, columns.weights, nets, val, seed)
     run = _Run(name, chosen, effect, columns, plan, trim, level, tuple(map(float, strength)))
     if predictions is not None:
         made = run.given(predictions)
@@ -220,16 +225,18 @@ class _Run:
                 f"predictions lack {', '.join(missing)}; {self.name} needs"
                 f" {', '.join(self.model.nuisances)}"
             )
-        shape = (len(self.columns.y), len(self.plan.samples))
+        shape, rows = (self.columns.n, len(self.plan.samples)), self.columns.rows
         made = {}
         for name, (what, among) in self.model.nuisances.items():
             found = np.asarray(given[name], np.float64)
             found = found[:, None] if found.ndim == 1 else found
-            if found.shape != shape or not np.isfinite(found).all():
+            counted = found if rows is None or found.shape != shape else found[rows]
+            if found.shape != shape or not np.isfinite(counted).all():
                 raise DataError(
                     f"predictions of {name!r} have shape {found.shape}, finite:"
-                    f" {bool(np.isfinite(found).all())}; give finite numbers, {shape}"
+                    f" {bool(np.isfinite(counted).all())}; give finite numbers, {shape}"
                 )
+            found = counted
             target = getattr(self.columns, what)
             where = None if among is None else getattr(self.columns, among[0]) == among[1]
             chances = bool((found >= 0).all() and (found <= 1).all()) and is_binary(target)

@@ -131,6 +131,19 @@ def _finite(name: str, array: np.ndarray) -> np.ndarray:
     return found
 
 
+def read_weights(weights: Any, n: int) -> np.ndarray | None:
+    """Read one weight per row; None stays None.
+
+    Raises:  DataError: another shape, negative or missing weights, or no weight above 0.
+    """
+    if weights is None:
+        return None
+    w = column_of_numbers("weights", weights, n)
+    if (w < 0).any() or not w.any():
+        raise DataError("weights must be at least 0, and not all 0; fix or drop those rows")
+    return w
+
+
 def is_binary(target: np.ndarray) -> bool:
     """Whether a target is 0 or 1, and takes both values."""
     return bool(np.isin(target, (0.0, 1.0)).all() and np.ptp(target) > 0)

@@ -66,6 +66,8 @@ def head(found: CausalEffect) -> str:
     if found.codes is not None:
         groups = f", {found.codes.max() + 1:,} groups (folds and standard errors)"
     weighted = ", weighted" if found.columns.weights is not None else ""
+    if left := found.columns.n - n:
+        weighted += f" ({left:,} more of weight 0)"
     return (
         f"Double machine learning: {model.title}, {found.effect}\n"
         f"{names['y']} on {names['d']}{through}: {n:,} rows, {d} control{'s' * (d > 1)}{groups}"

@@ -60,6 +60,7 @@ from thetahat.data._stored import from_stored as from_stored, to_stored as to_st
 from thetahat.data._stream import stream_table as stream_table
 from thetahat.data._table import Table as Table, read_table as read_table
 from thetahat.data._transform import (
+    UNSEEN as UNSEEN,
     TargetUnits as TargetUnits,
     Transform as Transform,
     robust as robust,
@@ -72,6 +73,7 @@ from thetahat.data._units import (
 )
 
 __all__ = [
+    "UNSEEN",
     "Batches",
     "Classes",
     "ColumnNames",

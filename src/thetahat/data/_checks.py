@@ -78,6 +78,13 @@ class Scan:
     columns: dict[str, ColumnFacts] = field(default_factory=dict)
     rows: int = 0
     kept: int = 0
+    unweighted: int = 0
+    """Rows of weight 0: they are as if they were not there."""
+
+    @property
+    def weighted(self) -> int:
+        """Rows that are not of weight 0."""
+        return self.rows - self.unweighted
 
 
 def plan(
@@ -177,11 +184,11 @@ def _other_columns(names: Collection[str], taken: set[str | None]) -> list[str]:
 
 def look(scan: Scan, columns: dict[str, TableColumn], plan: TablePlan) -> np.ndarray:
     """Add the facts of one block of rows; return which rows are kept, (n,)."""
-    gone = {name: columns[name].gone() for name in plan.used}
-    n = len(next(iter(gone.values())))
-    keep = np.ones(n, bool)
+    there = _weighted(columns, plan)
+    gone = {name: columns[name].gone() & there for name in plan.used}
+    n, keep = len(there), there
     if plan.missing == "drop":
-        keep = ~np.any(list(gone.values()), axis=0)
+        keep = there & ~np.any(list(gone.values()), axis=0)
     features, categorical = set(plan.features), set(plan.categorical)
     for name in plan.used:
         column, seen = columns[name], scan.columns.setdefault(name, ColumnFacts())
@@ -198,20 +205,31 @@ def look(scan: Scan, columns: dict[str, TableColumn], plan: TablePlan) -> np.nda
             seen.kind = "category"
             kept = column.levels_or_none()
             seen.levels |= {v for v, k in zip(kept, keep, strict=True) if k and v is not None}
-        elif column.kind != "number" and not gone[name].all():
+        elif column.kind != "number" and not gone[name][there].all():
             odd = odd_cells(column, scan.rows, plan.cells)
             raise DataError(odd or _not_numbers(column, plan, columns))
     scan.rows += n
     scan.kept += int(keep.sum())
+    scan.unweighted += n - int(there.sum())
     return keep
+
+
+def _weighted(columns: Mapping[str, TableColumn], plan: TablePlan) -> np.ndarray:
+    """Tell which rows are not of weight 0, (n,)."""
+    n = len(columns[plan.used[0]].values)
+    if plan.weights is None or columns[plan.weights].kind != "number":
+        return np.ones(n, bool)
+    return columns[plan.weights].values != 0
 
 
 def verdict(scan: Scan, plan: TablePlan) -> Encoder:
     """Return the encoder of a table after its last block, or raise for its first fault."""
     if scan.rows == 0:
         raise DataError("the table has no rows; give at least one observation")
+    if scan.weighted == 0:
+        raise DataError(f"weights {plan.weights!r} are all zero; give some row a positive weight")
     for name in plan.used:
-        if scan.columns[name].missing == scan.rows:
+        if scan.columns[name].missing == scan.weighted:
             raise DataError(f"column {name!r} has missing values only; leave it out")
     _check_missing(scan, plan)
     if lost := lost_rows(scan, plan):
@@ -258,9 +276,9 @@ def lost_rows(scan: Scan, plan: TablePlan) -> str:
     if plan.missing != "drop" or not gone:
         return _words_read(scan, plan).removeprefix("; ")
     said = ", ".join(f"{name!r} in {n:,}" for name, n in gone.items())
-    lost = scan.rows - scan.kept
+    lost = scan.weighted - scan.kept
     return (
-        f"{lost:,} of {scan.rows:,} rows {'is' if lost == 1 else 'are'} left out"
+        f"{lost:,} of {scan.weighted:,} rows {'is' if lost == 1 else 'are'} left out"
         f" (missing='drop'), as they have missing values: {said}{_words_read(scan, plan)}"
     )
 
@@ -302,12 +320,12 @@ def _check_missing(scan: Scan, plan: TablePlan) -> None:
         if scan.kept == 0:
             said = ", ".join(f"{name} {count}" for name, count in gone.items())
             raise DataError(
-                f"all {scan.rows} rows have a missing value ({said}); leave a column out, or impute"
-                + _words_read(scan, plan)
+                f"all {scan.weighted} rows have a missing value ({said}); leave a column out, or"
+                " impute" + _words_read(scan, plan)
             )
         return
     if gone and plan.missing == "refuse":
-        said = ", ".join(f"{name!r} in {n} of {scan.rows} rows" for name, n in gone.items())
+        said = ", ".join(f"{name!r} in {n} of {scan.weighted} rows" for name, n in gone.items())
         stuck = [name for name in (*plan.targets, plan.weights) if name in gone]
         others = (
             f", which leaves those rows out ({' and '.join(map(repr, stuck))} cannot be imputed)"
@@ -335,8 +353,6 @@ def _check_weights(scan: Scan, plan: TablePlan) -> None:
             f"weights {plan.weights!r} has negative values (least {seen.low:g}); "
             "weights must be at least 0"
         )
-    if seen.high == 0:
-        raise DataError(f"weights {plan.weights!r} are all zero; give some row a positive weight")
 
 
 def _check_varying(scan: Scan, plan: TablePlan) -> None:

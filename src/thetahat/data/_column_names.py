@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from thetahat.core.errors import DataError
 from thetahat.data._columns import named_row
@@ -76,6 +78,23 @@ class ColumnNames:
             values = np.asarray(x)
             return values if at is None else values[at]
         return self._in_order(x, where)
+
+    def of_row(self, x: Any) -> Any:
+        """Return one observation with its numbers in this order: a Series or a mapping of names to
+        values goes by name, anything else stays as it is.
+
+        Raises:  DataError: a column that is missing, or one too many.
+        """
+        names, row = self.single, named_row(x)
+        if row is None and isinstance(x, Mapping):
+            row = {str(name): [value] for name, value in x.items()}
+        if names is None or row is None:
+            return x
+        at = _order(tuple(row), names, ("the model got a row", "it was fitted to"))
+        values = [value for (value,) in row.values()]
+        values = values if at is None else [values[k] for k in at]
+        traced = any(isinstance(value, Tracer) for value in values)
+        return jnp.stack(values) if traced else np.asarray(values)
 
     def _in_order(self, tree: Any, where: Any) -> Any:
         names = dict(self.by_path)

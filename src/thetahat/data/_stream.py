@@ -30,7 +30,7 @@ from thetahat.data._readers import PARQUET, checked_path, parquet_file
 from thetahat.data._table import Table, arrays
 
 _BLOCK_VALUES = 1 << 21  # numbers held at once while spooling: 16 MB in double precision
-_FORMAT = 2
+_FORMAT = 3
 
 
 @arguments_named

@@ -21,6 +21,12 @@ from thetahat.data._row_order import unmasked
 from thetahat.data._rows import Rows, blocks, standardised
 from thetahat.data._table import Table
 
+UNSEEN = 1e30
+"""The unit of a column that does not vary in train: it is 0 in every row, also where it differs.
+
+Nothing was estimated about such a column, so its random first coefficient must not act later.
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class Moved:
@@ -56,7 +62,8 @@ class Transform:
 
         x = (filled columns - x_mean) / x_std,   prediction = y_hat * y_std + y_mean
 
-    Args:    encoder: columns to numbers.   x_mean, x_std: (d,); 0 and 1 if not standardised.
+    Args:    encoder: columns to numbers.   x_mean, x_std: (d,); 0 and 1 if not standardised;
+             1e30 of a column that does not vary in train, so that x is 0 in every row.
              y_mean, y_std: ().   x_fill: (d,), in place of missing values, or None.
     """
 
@@ -167,7 +174,7 @@ def standardise(table: Table, rows: dict[str, Any]) -> Data:
     missing, weight = table.encoder.missing, table.weight
     one_hot = table.encoder.one_hot
     x, x_mean, x_std, x_fill = scaled(table.x, rows, missing, weight, table.standardize, one_hot)
-    y, y_mean, y_std, _ = scaled(table.y, rows, "refuse", weight, table.target_scale)
+    y, y_mean, y_std, _ = scaled(table.y, rows, "refuse", weight, table.target_scale, alike=1.0)
     if concrete:
         _check_filled(table, x_mean, x_fill)
     weights = {n: None if weight is None else _taken(weight, at) for n, at in rows.items()}
@@ -200,19 +207,23 @@ def robust(data: Data) -> Data:
     return data.changed(**parts, transform=transform)
 
 
-def robust_units(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return medians and interquartile ranges of columns; half the range where that is zero."""
+def robust_units(x: np.ndarray, alike: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return medians and interquartile ranges of columns; half the range where that is zero.
+
+    Args:    alike: in place of a range of 0.
+    """
     middle = np.median(x, axis=0)
     low, high = np.quantile(x, [0.25, 0.75], axis=0)
     around = np.where(high > low, high - low, np.ptp(x, axis=0) / 2)
-    return middle, np.where(around > 0, around, 1.0)
+    return middle, np.where(around > 0, around, alike)
 
 
 class _Units(NamedTuple):
-    """Columns are ``centre + unit * near``."""
+    """Columns are ``centre + unit * near``; ``alike`` is the unit of those that do not vary."""
 
     centre: np.ndarray
     unit: np.ndarray
+    alike: float
 
 
 def _taken(source: Any, rows: Any) -> Any:
@@ -228,9 +239,13 @@ def _scaled(
     weight: Any,
     scale: bool,
     one_hot: Sequence[slice] = (),
+    alike: float = UNSEEN,
 ) -> tuple[dict[str, Any], Any, Any, Any]:
-    """Return the parts of a column (or of several), with their mean, deviation and fill."""
-    mean, std, fill = _moments(source, rows["train"], missing, weight, one_hot)
+    """Return the parts of a column (or of several), with their mean, deviation and fill.
+
+    Args:    alike: the unit of a column that does not vary in train.
+    """
+    mean, std, fill = _moments(source, rows["train"], missing, weight, one_hot, alike)
     if not scale:
         mean, std = 0 * mean, 0 * std + 1
 
@@ -249,6 +264,7 @@ def _traced_scaled(
     weight: Any,
     scale: bool,
     one_hot: Sequence[slice] = (),
+    alike: float = UNSEEN,
 ) -> tuple[dict[str, Any], Any, Any, Any]:
     """Do as ``_scaled`` in a traced program, on (columns - centre) / unit."""
     centre, unit = np.zeros(source.shape[1:]), np.ones(source.shape[1:])
@@ -256,7 +272,7 @@ def _traced_scaled(
         centre, unit = np.nanmean(source, axis=0), np.nanstd(source, axis=0)
         unit = np.where(unit > 0, unit, 1.0)
     near = jnp.asarray((source - centre[None]) / unit[None])
-    units = _Units(centre, unit)
+    units = _Units(centre, unit, alike)
     mean, std, fill = _traced_moments(near, rows["train"], missing, weight, units, one_hot)
     moved = None if fill is None else Moved(centre.tolist(), unit.tolist(), fill)
     if scale:
@@ -269,7 +285,12 @@ def _traced_scaled(
 
 
 def _moments(
-    source: Any, rows: np.ndarray, missing: str, weight: Any, one_hot: Sequence[slice] = ()
+    source: Any,
+    rows: np.ndarray,
+    missing: str,
+    weight: Any,
+    one_hot: Sequence[slice] = (),
+    alike: float = UNSEEN,
 ) -> tuple[Any, Any, Any]:
     """Compute weighted mean, standard deviation and fill of rows, in one pass of blocks.
 
@@ -313,7 +334,7 @@ def _moments(
         fill = mean
     if fill is not None:
         mean, squares = _with_filled(n, total, mean, squares, fill)
-    return *_scale(mean, squares / (total or 1), low, high, np), fill
+    return *_scale(mean, squares / (total or 1), low, high, np, alike), fill
 
 
 def _median(values: np.ndarray, mass: np.ndarray | None) -> np.ndarray:
@@ -375,7 +396,7 @@ def _traced_moments(
     units: _Units,
     one_hot: Sequence[slice],
 ) -> tuple[Any, Any, Any]:
-    one = 1 / units.unit
+    one = units.alike / units.unit
     values = near[rows]
     mass = None
     if weight is not None:
@@ -409,18 +430,18 @@ def _without_mask(x: Any) -> Any:
     return unmasked(x) if isinstance(x, np.ma.MaskedArray) else x
 
 
-def _scale(
-    mean: Any, variance: Any, low: Any, high: Any, xp: Any, one: Any = 1.0
-) -> tuple[Any, Any]:
+def _scale(mean: Any, variance: Any, low: Any, high: Any, xp: Any, one: Any) -> tuple[Any, Any]:
     """Return means and standard deviations; of a column that does not vary in train, its value
     and ``one``: the rounded mean of many equal numbers may be another number.
 
-    Args:    low, high: of each column.
+    Args:    low, high: of each column.   one: its unit.
     """
     std = xp.sqrt(variance)
     noise = 10 * xp.finfo(std.dtype).eps * xp.abs(mean)
     same = low == high
-    return xp.where(same, low, mean), xp.where((std > noise) & ~same, std, one)
+    lost = ~same & ((high - low) ** 2 == 0)  # too small to be squared: refused where it is fitted
+    unit = xp.where(lost, 1.0, one)
+    return xp.where(same, low, mean), xp.where((std > noise) & ~same, std, unit)
 
 
 def _check_filled(table: Table, x_mean: Any, x_fill: Any) -> None:

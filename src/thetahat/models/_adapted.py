@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from thetahat.data import ColumnNames
+
 Join = Callable[[Any, Any, Any, bool], Any]
 
 
@@ -48,14 +50,20 @@ class Adapted:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """An ``(init, apply)`` pair at its parameters: ``h(x) = apply(params, x)``."""
+    """An ``(init, apply)`` pair at its parameters: ``h(x) = apply(params, x)``.
+
+    Args:    columns: names of the inputs, where frames were fitted: a Series or a mapping goes by
+             name.
+    """
 
     params: Any = field(repr=False)
     apply: Callable[..., Any]
     key: Any = field(default=None, repr=False)
+    columns: ColumnNames | None = field(default=None, repr=False)
 
     def __call__(self, x: Any) -> Any:
         """Predict at one observation."""
+        x = x if self.columns is None else self.columns.of_row(x)
         if self.key is None:
             return self.apply(self.params, x)
         return self.apply(self.params, x, key=self.key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from thetahat.optim._rates import closure, closure_values, qualname
+from thetahat.optim._rates import closure, closure_values, qualname, remembered
 
 _KNOWN = {
     *("with_extra_args_support", "chain", "identity", "scale", "trace", "add_decayed_weights"),
@@ -22,7 +22,11 @@ def is_elementwise(optimizer: Any) -> bool:
     >>> is_elementwise(optax.adam(0.1)), is_elementwise(optax.adafactor(0.1))
     (True, False)
     """
-    return all(_known(value) for value in closure_values(optimizer.update) if callable(value))
+    return remembered(optimizer.update, _all_known)
+
+
+def _all_known(update: Any) -> bool:
+    return all(_known(value) for value in closure_values(update) if callable(value))
 
 
 def _known(function: Any) -> bool:

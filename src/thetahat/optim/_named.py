@@ -19,6 +19,7 @@ from thetahat.optim._rates import (
     closure,
     closure_values,
     qualname,
+    remembered,
 )
 from thetahat.optim._second_order import gauss_newton, levenberg_marquardt, newton
 
@@ -141,11 +142,16 @@ def resolve(optimizer: Any) -> optax.GradientTransformationExtraArgs:
             kind = ConfigError if ours or not callable(optimizer) else NotConverted
             raise kind(_no_optimizer(optimizer))
         optimizer = optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)
-    inside = list(closure_values(optimizer.update))
-    _check_scales(inside)
-    if any("linesearch" in qualname(value) for value in inside):
+    if remembered(optimizer.update, _searches_line):
         return without_residuals(optimizer)
     return optax.with_extra_args_support(optimizer)
+
+
+def _searches_line(update: Any) -> bool:
+    """Tell whether an optimizer has a line search, once its scales are known to be numbers."""
+    inside = list(closure_values(update))
+    _check_scales(inside)
+    return any("linesearch" in qualname(value) for value in inside)
 
 
 def without_residuals(

@@ -7,6 +7,7 @@ there, with the matching part of the state. A transformation of unknown structur
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -68,14 +69,32 @@ def wants_full_batch(optimizer_or_state: Any) -> bool:
     """
     update = getattr(optimizer_or_state, "update", None)
     if callable(update):
-        makers = {qualname(value).split(".")[0] for value in closure_values(update)}
-        return not makers.isdisjoint(_FULL_BATCH)
+        return remembered(update, _has_full_batch)
 
     def second_order(node: Any) -> bool:
         return isinstance(node, optax.ScaleByLBFGSState) or type(node) in _FULL_BATCH_STATES
 
     found = jax.tree.leaves(optimizer_or_state, is_leaf=second_order)
     return any(second_order(node) for node in found)
+
+
+def _has_full_batch(update: Any) -> bool:
+    makers = {qualname(value).split(".")[0] for value in closure_values(update)}
+    return not makers.isdisjoint(_FULL_BATCH)
+
+
+_remembered: weakref.WeakKeyDictionary[Any, dict[Any, bool]] = weakref.WeakKeyDictionary()
+
+
+def remembered(update: Any, ask: Callable[[Any], bool]) -> bool:
+    """Ask something of an optimizer's ``update`` once: its closures take long to walk through."""
+    try:
+        known = _remembered.setdefault(update, {})
+    except TypeError:  # no weak reference to it can be kept
+        return ask(update)
+    if ask not in known:
+        known[ask] = ask(update)
+    return known[ask]
 
 
 def closure_values(function: Any, seen: set[int] | None = None) -> Iterator[Any]:

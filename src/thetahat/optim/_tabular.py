@@ -46,12 +46,23 @@ def tabular(
 
     return optax.with_extra_args_support(
         optax.chain(
-            optax.scale_by_adam(b1=0.9, b2=0.95),
+            _adam(),
             optax.add_decayed_weights(decay, mask=decayed),
             optax.stateless(_by_name),
             optax.scale_by_learning_rate(rate),
         )
     )
+
+
+def _adam() -> optax.GradientTransformation:
+    """Make Adam; both of its moments begin as the same zeros, which are traced once."""
+    adam = optax.scale_by_adam(b1=0.9, b2=0.95)
+
+    def init(params: Any) -> optax.ScaleByAdamState:
+        zeros = jax.tree.map(lambda p: jax.lax.full(p.shape, 0, p.dtype), params)
+        return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), zeros, zeros)
+
+    return optax.GradientTransformation(init, adam.update)
 
 
 def _by_name(updates: Any, params: Any = None) -> Any:

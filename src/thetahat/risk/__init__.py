@@ -39,6 +39,7 @@ from thetahat.risk._objective import (
 from thetahat.risk._parts import (
     part_function as part_function,
     prediction_and_target as prediction_and_target,
+    takes_units as takes_units,
 )
 from thetahat.risk._residuals import (
     fischer_burmeister as fischer_burmeister,
@@ -88,6 +89,7 @@ __all__ = [
     "ridge",
     "signed_residual",
     "squared",
+    "takes_units",
     "weighted_mean",
     "weighted_sum",
     "with_points",

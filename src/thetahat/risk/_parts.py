@@ -54,3 +54,10 @@ def part_function(name: str, metric: Metric, loss: Loss) -> tuple[Callable[..., 
             " h(x) is a score; give accuracy, balanced_accuracy, log_loss or auc"
         )
     return function, kind == metrics.NUMBERS
+
+
+def takes_units(metric: Metric) -> bool:
+    """Tell whether a metric is a function of a whole part that the user wrote: it may need the
+    level of predictions and targets, where ready metrics of numbers need their difference."""
+    ready = isinstance(metric.function, str) or hasattr(metric.function, "kind")
+    return metric.kind == "part" and not ready

@@ -21,7 +21,7 @@ def check_scores(loss: Loss, low: float, high: float, by: str, outputs: int | No
     several = loss.function is cross_entropy
     if loss.function is not logistic and not (several and (outputs or 0) > 1):
         return
-    low, high = low + 0.0, high + 0.0  # no -0
+    low, high = round(low, 6) + 0.0, round(high, 6) + 0.0  # no -0, nor what was rounded
     where = f"between {low:g} and {high:g}" if high < math.inf else f"at least {low:g}"
     where = where if low > -math.inf else f"at most {high:g}"
     last = f" (it ends in a {by})" if by else ""

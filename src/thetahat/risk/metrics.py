@@ -125,8 +125,8 @@ class _Pinball:
     kind = NUMBERS
     __name__ = "pinball"
 
-    def __call__(self, prediction: Any, target: Any, weight: Any = None) -> Any:
-        """Compute it."""
+    def __call__(self, prediction: Any, target: Any, weight: Any) -> Any:
+        """Compute it; by three arguments a Metric knows a function of a whole part."""
         return _in_double_precision(self._computed)(prediction, target, weight)
 
     def _computed(self, prediction: Any, target: Any, weight: Any) -> Any:
@@ -218,7 +218,7 @@ def log_loss(
     else:
         y = y if y.ndim == 2 else y.astype(jnp.int32)
         values = jax.vmap(cross_entropy)(scores, y)
-    return jnp.sum(w * values) / jnp.sum(w)
+    return jnp.sum(jnp.where(w != 0, w * values, 0)) / jnp.sum(w)
 
 
 @_ready(CLASSES)
@@ -276,7 +276,8 @@ def _numbers(prediction: Any, target: Any, weight: Any) -> tuple[jax.Array, jax.
             f"a metric got predictions of shape {h.shape} and targets of shape {y.shape}; give"
             " both as (N,) or (N, k)"
         )
-    return _floats(h), _floats(y), _weights(weight, len(h)).reshape(-1, *[1] * (h.ndim - 1))
+    h, y, w = _floats(h), _floats(y), _weights(weight, len(h)).reshape(-1, *[1] * (h.ndim - 1))
+    return jnp.where(w != 0, h, 0), jnp.where(w != 0, y, 0), w  # 0 times NaN is NaN
 
 
 def _floats(values: jax.Array) -> jax.Array:

@@ -292,10 +292,11 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
             check_choice("loss", self.loss, LOSSES)
         self._check("quantile", lambda v: is_number(v) and 0 < v < 1, "a number between 0 and 1")
         self._check("delta", lambda v: is_number(v) and v > 0, "a number above 0")
-        _refuse_constant(y if weight is None else y[weight > 0])
+        counted = y if weight is None else y[weight > 0]
+        _refuse_constant(counted)
         self._single, self._shares = y.ndim == 1, self.loss == "logistic"
         if self._shares:
-            _refuse_no_shares(y)
+            _refuse_no_shares(counted)
         trained = self._fit_nets(X, y, weight, self._own_setting(1 if y.ndim == 1 else y.shape[1]))
         self.oob_prediction_ = _outside(self._joined(self.nets_.outputs(X)), trained.held)
         return self
@@ -354,8 +355,9 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):
     Args:
         activation: a name of ``th.models``; None: "selu".   lr: None: 0.04.
         (the others as in ``NeuralRegressor``)
-    Has, once fitted: ``classes_``, ``oob_decision_function_`` (the probabilities of each row by the
-        nets that held it out, (n, k)), and as ``NeuralRegressor``.
+    Has, once fitted: ``classes_`` (those of rows with a weight above 0), ``oob_decision_function_``
+        (the probabilities of each row by the nets that held it out, (n, k)), and as
+        ``NeuralRegressor``.
 
     >>> import numpy as np
     >>> x = np.linspace(-1, 1, 60)[:, None]
@@ -408,11 +410,13 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):
         X, y = self._read(X, y, numbers=False)
         check_classification_targets(y)
         weight = self._weights(sample_weight, X)
-        classes, code = np.unique(y, return_inverse=True)
-        seen = np.unique(code if weight is None else code[weight > 0])
-        if len(seen) < 2:
+        counted = np.ones(len(y), bool) if weight is None else weight > 0
+        classes, seen = np.unique(y[counted], return_inverse=True)
+        code = np.zeros(len(y), np.int64)  # rows of weight 0 are left out
+        code[counted] = seen
+        if len(classes) < 2:
             raise EstimatorError(
-                f"y has one class, {classes[seen[0]].item()!r}; give at least two classes"
+                f"y has one class, {classes[0].item()!r}; give at least two classes"
             )
         if self.warm_start and not np.array_equal(getattr(self, "classes_", classes), classes):
             raise EstimatorError(

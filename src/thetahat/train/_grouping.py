@@ -110,7 +110,7 @@ class Shop:
     def _prepared(
         self, full: Sequence[Mapping[str, Any]], hyper: Hyper, options: Options
     ) -> Program:
-        build = builder(self.experiment, full[0], self.traced)
+        build = builder(self.experiment, full[0], self.traced, self.signature)
         mode = "vmap" if options.mode == "auto" else options.mode
         try:
             return prepare(build, hyper, len(full), mode)

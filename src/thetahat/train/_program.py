@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from thetahat.core import MissingExtra, Mode, Task, read_signature
+from thetahat.core import MissingExtra, Mode, Signature, Task, read_signature
 from thetahat.core.task import BACKENDS
 from thetahat.risk import plain_task
 
@@ -62,10 +62,11 @@ class BoundExperiment:
 
     experiment: Callable[..., Task]
     static: Mapping[str, Any]
+    signature: Signature
 
     def __call__(self, values: Mapping[str, Any]) -> Task:
         """Build the Task."""
-        arguments = read_signature(self.experiment).arguments({**self.static, **values})
+        arguments = self.signature.arguments({**self.static, **values})
         torch = sys.modules.get("torch")
         # What it draws from PyTorch's generator is the same in every call.
         with nullcontext() if torch is None else torch.random.fork_rng(devices=_used(torch)):
@@ -79,10 +80,17 @@ def _used(torch: Any) -> list[int]:
 
 
 def builder(
-    experiment: Callable[..., Task], config: Mapping[str, Any], traced: frozenset[str]
+    experiment: Callable[..., Task],
+    config: Mapping[str, Any],
+    traced: frozenset[str],
+    signature: Signature | None = None,
 ) -> Build:
-    """Bind an experiment's static parameters."""
-    return BoundExperiment(experiment, {k: v for k, v in config.items() if k not in traced})
+    """Bind an experiment's static parameters.
+
+    Args:    signature: of the experiment; None: it is read.
+    """
+    static = {k: v for k, v in config.items() if k not in traced}
+    return BoundExperiment(experiment, static, signature or read_signature(experiment))
 
 
 @dataclass(frozen=True)

@@ -120,8 +120,10 @@ def predictions(file: str, table: Table, members: Sequence[Result]) -> Predictio
     found = table_columns(file, [*features, *shown], encoder.cells)
     n = len(found[targets[0]].values)
     used = np.ones(n, bool)
+    if config["weights"] is not None:
+        used = found[config["weights"]].values != 0
     if config["missing"] == "drop":
-        used = ~np.any([column.gone() for column in found.values()], axis=0)
+        used &= ~np.any([column.gone() for column in found.values()], axis=0)
     if used.sum() != len(table):
         raise DataError(f"{file!r} has changed since it was read; fit it again")
     enough = encoder.readable(found)

@@ -81,7 +81,7 @@ def _hardtanh(x: Any, low: float = -1.0, high: float = 1.0) -> Any:
 
 
 def _hardsigmoid(x: Any) -> Any:
-    return jnp.where(x <= -3, 0, jnp.where(x >= 3, 1, x / 6 + 0.5))
+    return jnp.where(x <= -3, 0, jnp.where(x >= 3, 1, jnp.clip(x, -3, 3) / 6 + 0.5))
 
 
 def _hardswish(x: Any) -> Any:

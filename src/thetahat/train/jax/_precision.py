@@ -15,6 +15,7 @@ from jax.core import Tracer
 from thetahat.core.errors import DataError
 from thetahat.data import Rows, Transform, jax_setting, weights_of as th_weights
 from thetahat.risk import inputs_and_target
+from thetahat.train.jax._constants import convert_anew
 
 _PARTS = ("train", "val", "test")
 ON_DISK = (Rows, np.memmap)
@@ -27,7 +28,9 @@ def precision(dtype: str) -> AbstractContextManager[Any]:
     """A context in which new arrays and products of matrices have the Task's precision.
 
     Accelerators multiply float32 with fewer digits (TF32, bfloat16) unless they are asked not to.
+    NumPy arrays that a program closes over are converted anew.
     """
+    convert_anew()
     wide = jax.enable_x64(dtype == "float64")
     if jax.default_backend() == "cpu" or asked_products() is not None:
         return wide

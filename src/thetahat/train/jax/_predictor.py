@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -181,6 +181,8 @@ class Predictor:
                 if isinstance(self.transform, Transform):
                     h = adapted.bind(self.trained, self.frozen)
                     module = models.InUnits(module, self.transform, self.dtype, h)
+                elif self.columns is not None and isinstance(module, models.Hypothesis):
+                    module = replace(module, columns=self.columns)
             self._memo["model"] = module
         return self._memo["model"]
 

@@ -18,6 +18,9 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from thetahat.risk import Loss, check_scores
 
 _INF = math.inf
+_LOG_SOFTMAX = "log-softmax"
+_ENDINGS = {_LOG_SOFTMAX: "softmax"}
+"""What the exponential of a function is called."""
 _MOST = 1 << 16
 """Numbers of a constant up to which its range is read."""
 
@@ -29,6 +32,9 @@ class Values:
     Args:    low, high: limits of its numbers.   by: the function that it comes from, in a word.
              key: the array itself, also after a change of shape.
              sum_of, over: of a sum, or of one over a sum: the array that is summed.
+             exp_of: of an exponential: the array in it, and so of a sum of exponentials (of its
+             terms), and of the logarithm of that sum.   less: of a difference: its two arrays.
+             above: of |x|, or of more than it: x.
     """
 
     low: float = -_INF
@@ -37,6 +43,9 @@ class Values:
     key: object = field(default_factory=object)
     sum_of: object = None
     over: object = None
+    exp_of: Values | None = None
+    less: tuple[object, object] | None = None
+    above: object = None
 
 
 SeenArrays = dict[Any, tuple[object, Any]]
@@ -144,11 +153,27 @@ def _rising(function: Callable[[float], float], by: str = "") -> RangeRule:
     return lambda taken, params: Values(function(taken[0].low), function(taken[0].high), by)
 
 
-def _exp(x: float) -> float:
+def _falling(function: Callable[[float], float], by: str = "") -> RangeRule:
+    """The rule of a function that falls."""
+    return lambda taken, params: Values(function(taken[0].high), function(taken[0].low), by)
+
+
+def _exp(taken: list[Values], params: Any) -> Values:
+    a = taken[0]
+    return Values(_exp_of(a.low), _exp_of(a.high), _ENDINGS.get(a.by, ""), exp_of=a)
+
+
+def _exp_of(x: float) -> float:
     return math.exp(x) if x < 700 else _INF
 
 
-def _log(x: float) -> float:
+def _log(taken: list[Values], params: Any) -> Values:
+    a = taken[0]
+    summed = a.exp_of if a.sum_of is not None else None
+    return Values(_log_of(a.low), _log_of(a.high), exp_of=summed)
+
+
+def _log_of(x: float) -> float:
     return -_INF if x <= 0 else math.log(x)
 
 
@@ -158,12 +183,21 @@ def _product(a: float, b: float) -> float:
 
 def _add(taken: list[Values], params: Any) -> Values:
     a, b = taken
-    return Values(a.low + b.low, a.high + b.high)
+    for total, shift in ((a, b), (b, a)):
+        # log(sum(exp(x - m))) + m is log(sum(exp(x)))
+        if total.exp_of is not None and total.exp_of.less is not None:
+            whole, less = total.exp_of.less
+            if less is shift.key:
+                return Values(exp_of=Values(key=whole))
+    above = next((x.above for x, y in ((a, b), (b, a)) if y.low >= 0), None)
+    return Values(a.low + b.low, a.high + b.high, above=above)
 
 
 def _sub(taken: list[Values], params: Any) -> Values:
     a, b = taken
-    return Values(a.low - b.high, a.high - b.low)
+    if b.exp_of is not None and b.exp_of.key is a.key:
+        return Values(-_INF, 0.0, _LOG_SOFTMAX)
+    return Values(a.low - b.high, a.high - b.low, less=(a.key, b.key))
 
 
 def _neg(taken: list[Values], params: Any) -> Values:
@@ -183,6 +217,8 @@ def _div(taken: list[Values], params: Any) -> Values:
     a, b = taken
     if b.sum_of is a.key and a.low >= 0:
         return Values(0.0, 1.0, "softmax")
+    if b.above is a.key:
+        return Values(-1.0, 1.0, "softsign")
     if b.low <= 0 <= b.high and not b.low == 0 < b.high:
         return Values()
     inverse = (1 / b.high, _INF if b.low == 0 else 1 / b.low)
@@ -201,8 +237,10 @@ def _power(taken: list[Values], params: Any) -> Values:
 
 def _abs(taken: list[Values], params: Any) -> Values:
     a = taken[0]
+    if a.low >= 0:
+        return a
     low = 0.0 if a.low <= 0 <= a.high else min(abs(a.low), abs(a.high))
-    return Values(low, max(abs(a.low), abs(a.high)))
+    return Values(low, max(abs(a.low), abs(a.high)), above=a.key)
 
 
 def _max(taken: list[Values], params: Any) -> Values:
@@ -224,7 +262,7 @@ def _clamp(taken: list[Values], params: Any) -> Values:
 def _sum(taken: list[Values], params: Any) -> Values:
     a = taken[0]
     low = 0.0 if a.low >= 0 else -_INF
-    return Values(low, 0.0 if a.high <= 0 else _INF, sum_of=a.key)
+    return Values(low, 0.0 if a.high <= 0 else _INF, sum_of=a.key, exp_of=a.exp_of)
 
 
 def _union(taken: list[Values], params: Any) -> Values:
@@ -245,9 +283,12 @@ _RULES: dict[str, RangeRule] = {
     "erf": _between(-1.0, 1.0, "erf"),
     "sin": _between(-1.0, 1.0, "sine"),
     "cos": _between(-1.0, 1.0, "cosine"),
-    "exp": _rising(_exp),
-    "log": _rising(_log),
-    "log1p": _rising(lambda x: _log(1 + x)),
+    "atan": _between(-math.pi / 2, math.pi / 2, "arctan"),
+    "erfc": _falling(math.erfc),
+    "exp": _exp,
+    "expm1": _rising(lambda x: _exp_of(x) - 1),
+    "log": _log,
+    "log1p": _rising(lambda x: _log_of(1 + x)),
     "sqrt": _rising(lambda x: math.sqrt(max(x, 0.0))),
     "square": lambda taken, params: Values(0.0, _INF),
     "add": _add,

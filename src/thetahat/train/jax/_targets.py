@@ -21,7 +21,7 @@ from thetahat import data as th_data, risk
 from thetahat.core import ConfigError, DataError, Task, notify
 from thetahat.data import Observations, Rows, Transform
 from thetahat.risk import Loss
-from thetahat.train.jax._precision import refuse_level, refuse_rounding
+from thetahat.train.jax._precision import COARSE, refuse_level, refuse_rounding
 from thetahat.train.jax._score_range import refuse_probabilities
 
 _PARTS = ("train", "val", "test")
@@ -41,6 +41,7 @@ def own_targets(task: Task, data: Any) -> Any:
         return data
     if loss.of == risk.RESIDUAL:
         _say_if_two_labels(task, data)
+        _refuse_coarse_metrics(task, data)
         return data.changed(targets=None)
     if data.targets is None:
         return data
@@ -72,6 +73,31 @@ def _say_if_two_labels(task: Task, data: Any) -> None:
         " labels give read_table(..., target_scale=False), or a loss of labels such as"
         " loss='logistic'",
     )
+
+
+def _refuse_coarse_metrics(task: Task, data: Any) -> None:
+    """Check that the Task's dtype holds what varies of a table's target in the target's units: a
+    metric of the user's own takes them so, level and all.
+
+    Raises:  DataError: it does not.
+    """
+    names = [name for name, metric in task.metrics.items() if risk.takes_units(metric)]
+    transform = data.transform
+    if not names or not isinstance(transform, Transform):
+        return
+    if not all(map(_there, jax.tree.leaves((transform.y_mean, transform.y_std)))):
+        return
+    mean, std = (np.asarray(v, np.float64) for v in (transform.y_mean, transform.y_std))
+    step = float(np.finfo(task.dtype).eps) * np.abs(mean)
+    if np.any(0.3 * step > COARSE * std):
+        at = int(np.argmax(step / std))
+        level, spread, step = (float(np.ravel(v)[at]) for v in (mean, std, step))
+        raise DataError(
+            f"the metric {names[0]!r} takes predictions and targets in the units of the target, of"
+            f" mean {level:.6g} and standard deviation {spread:.3g}, which {task.dtype} rounds to"
+            f" steps of {step:.2g}; subtract the mean from the target, give dtype='float64'"
+            " (--dtype float64), or a ready metric such as 'mae'"
+        )
 
 
 def _classes_are_no_numbers(loss: Loss, data: Any) -> str:
@@ -245,6 +271,7 @@ def check_made(staged: Any, drawn: Mapping[int, Any]) -> None:
     made = staged.owned[: staged.made_data]
     if made and drawn and risk.resolve_loss(staged.task.loss).of == risk.RESIDUAL:
         _say_if_two_labels(staged.task, next(iter(drawn.values())))
+        _refuse_coarse_metrics(staged.task, next(iter(drawn.values())))
     if staged.targets is None or not made:
         return
     errors: list[DataError] = []

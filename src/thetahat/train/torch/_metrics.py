@@ -78,9 +78,10 @@ class TorchScores:
         for name, metric in self.of("part").items():
             function, _ = risk.part_function(name, metric, self.loss)
             given = [self._in_units(v) for v in (prediction, target)]
-            own = not isinstance(metric.function, str) and not hasattr(function, "kind")
-            w = np.ones(len(prediction), self.dtype) if weight is None else _array(weight)
-            if own:
+            dtype = given[0].dtype if given[0].dtype.kind == "f" else self.dtype
+            w = np.ones(len(prediction)) if weight is None else _array(weight)
+            w = w.astype(dtype)
+            if risk.takes_units(metric):
                 value = function(*(torch.from_numpy(np.asarray(a)) for a in (*given, w)))
             else:
                 # What a metric says of scores was said of the module's outputs, before training.
@@ -91,11 +92,12 @@ class TorchScores:
         return found
 
     def _in_units(self, values: Any) -> np.ndarray:
+        """Numbers in the target's units, in double precision: its level may be large."""
         array = _array(values)
         if self.units is None or array.dtype.kind != "f":
             return array
         std, mean = (np.asarray(v) for v in (self.units.y_std, self.units.y_mean))
-        return (array * std + mean).astype(self.dtype)
+        return array.astype(np.float64) * std + mean
 
 
 @dataclass
