@@ -1,0 +1,1 @@
+"""Tables that many runs leave behind: the frame, the bands, the page."""
