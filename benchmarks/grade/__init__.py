@@ -1,1 +1,1 @@
-"""Tables that many runs leave behind: the frame, the bands, the page."""
+"""Programs with silent errors: which of them grading finds."""

@@ -93,7 +93,8 @@ def markdown(rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:
         f"Correct programs: {len(right)}, of which {alarms} with a false alarm and {noted} with a"
         f" note. Rounds: {1 + max(row['round'] for row in rows)} of {ROUNDS}.",
         "",
-        "CPU: " + ", ".join(f"{spent:.0f} s for the programs of {k}" for k, spent in cpu.items())
+        "CPU: "
+        + ", ".join(f"{spent:.0f} s for the programs of {k}" for k, spent in cpu.items())
         + " (imports of the libraries included).",
     ]
     return "\n".join(page) + "\n"

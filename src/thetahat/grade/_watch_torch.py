@@ -145,8 +145,12 @@ class LossGraph:
         """The line of a parameter that meets values of several depths; 0 if there is none."""
         users: dict[Any, set[int]] = {}
         lines: dict[Any, int] = {}
+        acts = {node: bool(_PRODUCTS.match(node.name())) for node in order}
+        for node in reversed(order):
+            acts[node] |= any(acts[child] for child, _ in node.next_functions if child is not None)
         for node in order:
-            if _SHAPE_ONLY.match(node.name()) or _PARTS.match(node.name()):
+            shape = _SHAPE_ONLY.match(node.name()) or _PARTS.match(node.name())
+            if shape or not acts[node]:  # a penalty meets no value of a layer
                 continue
             for child, _ in node.next_functions:
                 leaf = _leaf(child)
