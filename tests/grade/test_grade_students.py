@@ -35,7 +35,7 @@ def test_an_error_is_found_with_its_line(error: int, number: int, tmp_path: Path
     assert grade.texts[grade.findings[0].line].strip()
 
 
-@pytest.mark.parametrize("number", [0, 2, 4, 6, 5])
+@pytest.mark.parametrize("number", [0, 2, 4, 6, 64, 5])
 def test_a_correct_program_has_no_error(number: int, tmp_path: Path) -> None:
     grade = graded(correct(number).text, tmp_path)
     assert grade.findings == grade.notes == ()

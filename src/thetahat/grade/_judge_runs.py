@@ -68,20 +68,30 @@ def _rate(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _error_in_f(evidence: Evidence) -> Iterator[Finding]:
-    base = evidence.base
-    value = scalar(base.result.get("error_in_f"))
-    if value is None:
-        return
-    x = base.tracker.raw["train"][0]
-    with np.errstate(all="ignore"):
-        f = truth(x)
-    states = [base.final, *(record.predicted for record in base.tracker.records)]
-    if not any(close(value, mean_square(state["train"], f)) for state in states):
+    """An error in f at the training points, in the long run and in the short one.
+
+    One run may have the same number by chance, since it has a state for each epoch.
+    """
+    value = scalar(evidence.base.result.get("error_in_f"))
+    if value is None or not all(_is_at_train(run) for run in (evidence.base, evidence.again)):
         return
     line = value_line(evidence, "error_in_f", returned=True)
     yield Finding(
         5, line, f"error_in_f is {value:.4g}, the mean squared difference at the training points"
     )
+
+
+def _is_at_train(outcome: Outcome) -> bool:
+    value, raw = scalar(outcome.result.get("error_in_f")), outcome.tracker.raw
+    if value is None:
+        return False
+    with np.errstate(all="ignore"):
+        f = {part: truth(x) for part, (x, _) in raw.items()}
+    others = [part for part in ("val", "test") if part in outcome.final]
+    if any(close(value, mean_square(outcome.final[part], f[part])) for part in others):
+        return False
+    states = [outcome.final, *(record.predicted for record in outcome.tracker.records)]
+    return any(close(value, mean_square(state["train"], f["train"])) for state in states)
 
 
 def _stream(evidence: Evidence) -> Iterator[Finding]:
