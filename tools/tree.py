@@ -24,6 +24,7 @@ ORDER = (
         "report",
         "causal",
         "lab",
+        "grade",
         "analysis",
         "tracking",
         "wandb",

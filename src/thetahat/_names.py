@@ -69,6 +69,7 @@ ROOMS = {
     "train": "thetahat.train",
     "causal": "thetahat.causal",
     "lab": "thetahat.lab",
+    "grade": "thetahat.grade",
     "store": "thetahat.store",
     "trackers": "thetahat.tracking.trackers",
     "search": "thetahat.search",

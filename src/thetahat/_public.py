@@ -4,6 +4,7 @@ from thetahat import (
     causal as causal,
     core as core,
     data as data,
+    grade as grade,
     lab as lab,
     models as models,
     notebook as notebook,

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from thetahat.core.errors import InputError
-from thetahat.grade._guard import Guard, cut_network
+from thetahat.grade._guard import ActGuard, cut_network
 
 _LOADED = {"jax": "jax.numpy", "flax": "flax.nnx", "optax": "optax", "torch": "torch"}
 _FILE_BYTES = 100_000_000
@@ -55,7 +55,7 @@ def _examined(job: Mapping[str, Any]) -> dict[str, Any]:
             importlib.import_module(_LOADED.get(name, name))
     sys.path.insert(0, os.path.dirname(job["absolute"]))
     _limit(job["memory"])
-    guard = Guard(job["work"])
+    guard = ActGuard(job["work"])
     try:
         with guard:
             grade = examine_program(program)
@@ -66,7 +66,7 @@ def _examined(job: Mapping[str, Any]) -> dict[str, Any]:
     return grade.as_json()
 
 
-def _because(guard: Guard, job: Mapping[str, Any], error: InputError | None) -> str:
+def _because(guard: ActGuard, job: Mapping[str, Any], error: InputError | None) -> str:
     """What was refused is the reason, if anything was."""
     return f"{job['path']} {guard.refused}" if guard.refused else str(error)
 

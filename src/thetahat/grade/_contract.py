@@ -40,7 +40,7 @@ not the last; val and test have other numbers of batches than train."""
 
 
 @dataclass(frozen=True)
-class Record:
+class LoggedEpoch:
     """One call of ``tracker.log``.
 
     Args:
@@ -65,7 +65,7 @@ class RunLog:
     started_lines: list[int] = field(default_factory=list)
     parts: dict[str, tuple[Any, np.ndarray]] = field(default_factory=dict)
     raw: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    records: list[Record] = field(default_factory=list)
+    records: list[LoggedEpoch] = field(default_factory=list)
 
     def init(self, project: Any = None, config: Any = None, **more: Any) -> None:
         """Begin a run: its project, and the config as a mapping."""
@@ -108,7 +108,7 @@ class RunLog:
         self.watch.open = False
         predicted = {name: predictions(predict, x, len(y)) for name, (x, y) in self.parts.items()}
         self.watch.open = was
-        self.records.append(Record(given, predicted, steps, lines))
+        self.records.append(LoggedEpoch(given, predicted, steps, lines))
         self.watch.detailed = len(self.records) < DETAILED
 
 
@@ -143,7 +143,7 @@ def truth(x: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Call:
+class TruthCall:
     """A call of f: the points, shape (n, 2), and the lines of the program, innermost first."""
 
     points: np.ndarray
@@ -155,17 +155,17 @@ class TrueFunction:
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self.calls: list[Call] = []
+        self.calls: list[TruthCall] = []
 
     def __call__(self, x: Any) -> Any:
         value = truth(x)
         lines = user_lines(self._file)
         try:
             points = as_numbers(x)
-        except Exception as error:  # noqa: BLE001 - inside a transformation x is not numbers
+        except Exception as error:
             if "Tracer" not in type(error).__name__ and "Tracer" not in type(x).__name__:
                 raise
             return value
         if points.ndim == 2:
-            self.calls.append(Call(points, lines))
+            self.calls.append(TruthCall(points, lines))
         return value

@@ -14,7 +14,7 @@ from thetahat.core.errors import InputError
 from thetahat.grade._contract import SETTINGS
 from thetahat.grade._later_release import later_release
 from thetahat.grade._origin import LineTrace
-from thetahat.grade._program import Outcome, Program, run_program
+from thetahat.grade._program import Outcome, StudentProgram, run_program
 
 _RATES: tuple[Mapping[str, Any], ...] = (
     {},
@@ -36,7 +36,7 @@ class Evidence:
             under another release of the libraries; ``noisy``: with outcomes that are not numbers.
     """
 
-    program: Program
+    program: StudentProgram
     base: Outcome
     again: Outcome
     deeper: Outcome
@@ -60,7 +60,7 @@ class Evidence:
         return self.base.tracker.raw[part][1]
 
 
-def gather(program: Program) -> Evidence:
+def gather(program: StudentProgram) -> Evidence:
     """Run a program with all configs.
 
     Raises:  InputError: it does not do what a graded program must, or it raised an error.
@@ -80,7 +80,7 @@ def gather(program: Program) -> Evidence:
     )
 
 
-def _long_run(program: Program) -> Outcome:
+def _long_run(program: StudentProgram) -> Outcome:
     """The first run whose best epoch is not its last; else the first that ended well."""
     failed: Outcome | None = None
     ended: Outcome | None = None
@@ -114,8 +114,7 @@ def val_risks(outcome: Outcome) -> list[float]:
     y = outcome.tracker.raw["val"][1] if "val" in outcome.tracker.raw else np.zeros(0)
     with np.errstate(all="ignore"):
         return [
-            float(np.mean((record.predicted["val"] - y) ** 2))
-            for record in outcome.tracker.records
+            float(np.mean((record.predicted["val"] - y) ** 2)) for record in outcome.tracker.records
         ]
 
 
@@ -130,7 +129,7 @@ def raised_on_purpose(tree: ast.AST, outcome: Outcome) -> bool:
     return isinstance(outcome.error, DELIBERATE) or outcome.error_line in lines
 
 
-def _why(program: Program, outcome: Outcome) -> InputError:
+def _why(program: StudentProgram, outcome: Outcome) -> InputError:
     error = outcome.error
     where = f" (line {outcome.error_line})" if outcome.error_line else ""
     if isinstance(error, InputError):

@@ -10,7 +10,7 @@ from thetahat.grade._finding import Finding, Grade
 from thetahat.grade._judge_log import judge_log
 from thetahat.grade._judge_runs import judge_runs
 from thetahat.grade._judge_state import judge_state
-from thetahat.grade._program import Program, read_program_file
+from thetahat.grade._program import StudentProgram, read_program_file
 
 
 def examine(path: str) -> Grade:
@@ -18,7 +18,7 @@ def examine(path: str) -> Grade:
     return examine_program(read_program_file(path))
 
 
-def examine_program(program: Program) -> Grade:
+def examine_program(program: StudentProgram) -> Grade:
     """Grade a program in this process, without limits.
 
     Raises:  InputError: it cannot be run, or does not do what a graded program must.

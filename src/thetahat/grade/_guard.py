@@ -40,7 +40,7 @@ def cut_network() -> None:
             ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
 
 
-class Guard:
+class ActGuard:
     """An audit hook that is on inside ``with``; ``refused`` says what the program tried first.
 
     Args:    folder: the only one in which the program may change anything.

@@ -13,7 +13,14 @@ from typing import Any
 
 from thetahat.grade._steps import GradientStep
 
-_SHAPE_ONLY = ("broadcast_in_dim", "reshape", "squeeze", "convert_element_type", "copy", "transpose")
+_SHAPE_ONLY = (
+    "broadcast_in_dim",
+    "reshape",
+    "squeeze",
+    "convert_element_type",
+    "copy",
+    "transpose",
+)
 _PARTS = ("slice", "dynamic_slice", "gather", "split")
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 
@@ -63,7 +70,11 @@ class FlatProgram:
         for eqn in jaxpr.eqns:
             given = [read(atom) for atom in eqn.invars]
             inner = next((eqn.params[k] for k in _INNER if k in eqn.params), None)
-            if hasattr(inner, "consts") and len(inner.jaxpr.invars) == len(given):
+            if (
+                inner is not None
+                and hasattr(inner, "consts")
+                and len(inner.jaxpr.invars) == len(given)
+            ):
                 names.update(zip(eqn.outvars, self._walk(inner, given), strict=True))
                 continue
             outputs = tuple(self._new() for _ in eqn.outvars)

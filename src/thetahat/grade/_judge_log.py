@@ -67,7 +67,9 @@ def _part_losses(evidence: Evidence) -> Iterator[Finding | str]:
         rows = [(scalar(r.numbers[name]), r.predicted[part]) for r in known]
         columns = [(f"epoch 1 logs {name}", rows)]
         if part == "test" and name in base.result and part in base.final:
-            columns.append((f"train returns {name}", [(scalar(base.result[name]), base.final[part])]))
+            columns.append(
+                (f"train returns {name}", [(scalar(base.result[name]), base.final[part])])
+            )
         for said, pairs in columns:
             logged = [math.nan if value is None else value for value, _ in pairs]
             right = [mean_square(p, raw[1]) for _, p in pairs]
@@ -76,7 +78,8 @@ def _part_losses(evidence: Evidence) -> Iterator[Finding | str]:
             if error == 0:
                 continue
             said = said.replace("epoch 1", f"epoch {place + 1}")
-            shows = f"{said} {logged[place]:.4g}; the mean over {len(raw[1])} rows is {right[place]:.4g}"
+            mean = f"the mean over {len(raw[1])} rows is {right[place]:.4g}"
+            shows = f"{said} {logged[place]:.4g}; {mean}"
             if error is None:
                 yield f"{shows}: none of the 14 errors explains it"
             else:
@@ -119,7 +122,8 @@ def _train_losses(evidence: Evidence) -> Iterator[Finding | str]:
     shows = f"epoch {k + 1} logs train_loss {logged[k]:.4g}"
     if len(errors) != 1:
         right = mean_square(evidence.base.tracker.records[k].predicted["train"], y)
-        yield f"{shows}; the mean over {len(y)} rows is {right:.4g}: none of the 14 errors explains it"
+        mean = f"the mean over {len(y)} rows is {right:.4g}"
+        yield f"{shows}; {mean}: none of the 14 errors explains it"
         return
     (error,) = errors
     if error == 8:  # the line that takes the last batch's number, not the one that made it
@@ -174,7 +178,8 @@ def _last_epoch(evidence: Evidence) -> Iterator[Finding]:
     base = evidence.base
     steps, records = len(base.watch.steps), base.tracker.records
     if records and steps > records[-1].steps:
-        shows = f"{steps - records[-1].steps} updates come after the last record: an epoch is not logged"
+        later = steps - records[-1].steps
+        shows = f"{later} updates come after the last record: an epoch is not logged"
         yield Finding(8, break_line(evidence.program.tree) or records[-1].lines[0], shows)
 
 
@@ -182,7 +187,9 @@ def _config(evidence: Evidence) -> Iterator[Finding]:
     started, lines = evidence.base.tracker.started, evidence.base.tracker.started_lines
     config = evidence.base.config
     if started is None:
-        yield Finding(8, _line_of_train(evidence), "tracker.init is not called: no config is logged")
+        yield Finding(
+            8, _line_of_train(evidence), "tracker.init is not called: no config is logged"
+        )
         return
     line = lines[0] if lines else 1
     given = started["config"]
@@ -190,7 +197,9 @@ def _config(evidence: Evidence) -> Iterator[Finding]:
         known = dict(given or {})
     except (TypeError, ValueError):
         known = {}
-    lost = [name for name, value in config.items() if name != "project" and known.get(name) != value]
+    lost = [
+        name for name, value in config.items() if name != "project" and known.get(name) != value
+    ]
     if lost:
         what = "no config" if not known else f"a config without {', '.join(lost)}"
         yield Finding(8, line, f"tracker.init gets {what}")
@@ -246,8 +255,8 @@ def _gradients(evidence: Evidence) -> Iterator[Finding]:
         heavier = step.weight / float(np.median(full))
         if step.rows < most and heavier > 1 + 0.5 * (most / step.rows - 1):
             shows = (
-                f"each of the {step.rows} rows of the short batch weighs {heavier:.3g} times as much"
-                f" as one of {most}"
+                f"each of the {step.rows} rows of the short batch weighs {heavier:.3g} times as"
+                f" much as one of {most}"
             )
             yield Finding(9, step.line or 1, shows)
             return

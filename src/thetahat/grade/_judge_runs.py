@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.grade._contract import PARTS, Call, scalar, truth
+from thetahat.grade._contract import PARTS, TruthCall, scalar, truth
 from thetahat.grade._evidence import Evidence
 from thetahat.grade._finding import Finding
 from thetahat.grade._judge_log import value_line
@@ -68,20 +68,30 @@ def _rate(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _error_in_f(evidence: Evidence) -> Iterator[Finding]:
-    base = evidence.base
-    value = scalar(base.result.get("error_in_f"))
-    if value is None:
-        return
-    x = base.tracker.raw["train"][0]
-    with np.errstate(all="ignore"):
-        f = truth(x)
-    states = [base.final, *(record.predicted for record in base.tracker.records)]
-    if not any(close(value, mean_square(state["train"], f)) for state in states):
+    """An error in f at the training points, in the long run and in the short one.
+
+    One run may have the same number by chance, since it has a state for each epoch.
+    """
+    value = scalar(evidence.base.result.get("error_in_f"))
+    if value is None or not all(_is_at_train(run) for run in (evidence.base, evidence.again)):
         return
     line = value_line(evidence, "error_in_f", returned=True)
     yield Finding(
         5, line, f"error_in_f is {value:.4g}, the mean squared difference at the training points"
     )
+
+
+def _is_at_train(outcome: Outcome) -> bool:
+    value, raw = scalar(outcome.result.get("error_in_f")), outcome.tracker.raw
+    if value is None:
+        return False
+    with np.errstate(all="ignore"):
+        f = {part: truth(x) for part, (x, _) in raw.items()}
+    others = [part for part in ("val", "test") if part in outcome.final]
+    if any(close(value, mean_square(outcome.final[part], f[part])) for part in others):
+        return False
+    states = [outcome.final, *(record.predicted for record in outcome.tracker.records)]
+    return any(close(value, mean_square(state["train"], f["train"])) for state in states)
 
 
 def _stream(evidence: Evidence) -> Iterator[Finding]:
@@ -108,7 +118,7 @@ def _part_line(evidence: Evidence, part: str) -> int:
     return mine.lines[0]
 
 
-def _holds(call: Call, points: np.ndarray) -> bool:
+def _holds(call: TruthCall, points: np.ndarray) -> bool:
     return call.points.shape == points.shape and np.allclose(call.points, points, atol=1e-6)
 
 
@@ -130,7 +140,9 @@ def _provenance(evidence: Evidence) -> Iterator[Finding]:
         return
     tree = evidence.program.tree
     line = key_line(tree, "provenance") or constant_line(tree, "seed") or 1
-    what = "no provenance is returned" if said == "null" else f"the provenance is {said[:80]} for both"
+    what = (
+        "no provenance is returned" if said == "null" else f"the provenance is {said[:80]} for both"
+    )
     yield Finding(14, line, f"another release draws other numbers from this seed, and {what}")
 
 

@@ -63,8 +63,8 @@ def _best_state(evidence: Evidence) -> Iterator[Finding | str]:
         yield Finding(
             6,
             line,
-            f"the returned state is that of epoch {by_test + 1}, whose test loss is lowest; val_loss is"
-            f" lowest after epoch {best + 1}",
+            f"the returned state is that of epoch {by_test + 1}, whose test loss is lowest;"
+            f" val_loss is lowest after epoch {best + 1}",
         )
     elif same(final, records[last].predicted):
         yield Finding(
@@ -151,7 +151,7 @@ def _choice(evidence: Evidence) -> Iterator[Finding]:
     ]
     try:
         chosen = choose(runs)
-    except Exception as error:  # noqa: BLE001 - of the program
+    except Exception as error:
         raise InputError(
             f"{evidence.program.file}: choose raised {type(error).__name__}: {error}"
             f" (line {error_line(error, evidence.program.file)})"
@@ -169,5 +169,3 @@ def _line_in(tree: ast.AST, function: str, text: str) -> int:
         if isinstance(node, ast.FunctionDef) and node.name == function:
             return constant_line(node, text) or constant_line(tree, text) or node.lineno
     return constant_line(tree, text) or 1
-
-

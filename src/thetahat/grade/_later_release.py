@@ -49,7 +49,8 @@ def _numpy(replace: Any) -> None:
 
     def default_rng(seed: Any = None) -> Any:
         if isinstance(seed, np.random.Generator | np.random.BitGenerator):
-            return np.random.Generator(getattr(seed, "bit_generator", seed))
+            bits: Any = getattr(seed, "bit_generator", seed)
+            return np.random.Generator(bits)
         return np.random.Generator(np.random.PCG64DXSM(seed))
 
     replace(np.random, "default_rng", default_rng)

@@ -25,9 +25,7 @@ def mean_square(predicted: np.ndarray, y: np.ndarray) -> float:
 
 def batch_means(predicted: np.ndarray, y: np.ndarray, size: int) -> list[float]:
     """The mean squared error of each batch, in the order of the rows."""
-    return [
-        mean_square(predicted[i : i + size], y[i : i + size]) for i in range(0, len(y), size)
-    ]
+    return [mean_square(predicted[i : i + size], y[i : i + size]) for i in range(0, len(y), size)]
 
 
 def wrong_values(

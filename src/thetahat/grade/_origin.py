@@ -12,7 +12,7 @@ import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 from thetahat.grade._contract import scalar
@@ -117,6 +117,6 @@ def _is_one(value: Any) -> bool:
 def _kind(value: Any) -> str:
     if isinstance(value, collections.abc.Iterator):
         return "iterator"
-    if value is None or isinstance(value, str | bool | tuple) or isinstance(value, type(sys)):
+    if value is None or isinstance(value, str | bool | ModuleType):
         return "other"
     return "state"

@@ -119,10 +119,14 @@ def _wait(
         if time.monotonic() > until:
             line = _running_line(folder)
             where = f"; line {line} was running" if line else ""
-            return f"does not end within {seconds:g} s{where}; make it faster, or give more --seconds"
+            return (
+                f"does not end within {seconds:g} s{where}; make it faster, or give more --seconds"
+            )
         with contextlib.suppress(psutil.Error):
             if psutil.Process(process.pid).memory_info().rss > memory_gb * 2**30 + 2**30:
-                return f"takes more than {memory_gb:g} GB of memory; use less, or give more --memory"
+                return (
+                    f"takes more than {memory_gb:g} GB of memory; use less, or give more --memory"
+                )
         time.sleep(_POLL_S)
     return None
 

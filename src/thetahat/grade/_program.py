@@ -26,7 +26,7 @@ LIBRARIES = ("jax", "flax", "optax", "equinox", "torch")
 
 
 @dataclass(frozen=True)
-class Program:
+class StudentProgram:
     """The text of a program, its syntax tree, and the libraries that it imports."""
 
     file: str
@@ -39,7 +39,7 @@ class Program:
         return self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""
 
 
-def read_program_file(path: str, shown: str = "") -> Program:
+def read_program_file(path: str, shown: str = "") -> StudentProgram:
     """Read a program; messages and lines name it as ``shown``.
 
     Raises:  InputError: no such file, not text, not Python, or without the function ``train``.
@@ -70,7 +70,7 @@ def read_program_file(path: str, shown: str = "") -> Program:
             else [node.module or ""]
         )
     }
-    return Program(path, tree, tuple(text.splitlines()), frozenset(found & set(LIBRARIES)))
+    return StudentProgram(path, tree, tuple(text.splitlines()), frozenset(found & set(LIBRARIES)))
 
 
 @dataclass
@@ -90,7 +90,7 @@ class Outcome:
 
 
 def run_program(
-    program: Program,
+    program: StudentProgram,
     config: Mapping[str, Any],
     *,
     watched: bool = False,
@@ -155,7 +155,7 @@ def error_line(error: BaseException, file: str) -> int:
 
 
 @contextlib.contextmanager
-def _watching(program: Program, watch: StepLog) -> Any:
+def _watching(program: StudentProgram, watch: StepLog) -> Any:
     with contextlib.ExitStack() as stack:
         if program.libraries & {"jax", "flax", "optax", "equinox"}:
             from thetahat.grade._watch_jax import watching_jax

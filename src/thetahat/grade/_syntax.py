@@ -72,18 +72,8 @@ def comparison_line(tree: ast.AST, names: set[str]) -> int:
     return 0
 
 
-def names_of_if(tree: ast.AST, line: int) -> set[str]:
-    """Names of the comparison that guards a line."""
-    best: ast.If | None = None
-    for test in ast.walk(tree):
-        inside = isinstance(test, ast.If) and test.lineno <= line <= (test.end_lineno or 0)
-        if inside and (best is None or test.lineno > best.lineno):
-            best = test  # type: ignore[assignment]
-    return set() if best is None else {n.id for n in ast.walk(best.test) if isinstance(n, ast.Name)}
-
-
 def break_line(tree: ast.AST) -> int:
-    """The line of the first ``break`` or ``return`` of an ``if`` inside a loop; 0 if none."""
+    """The line of the first ``break`` inside a loop; 0 if there is none."""
     for loop in ast.walk(tree):
         if isinstance(loop, ast.For | ast.While):
             for node in ast.walk(loop):

@@ -116,9 +116,8 @@ def _watched(real: Any, log: StepLog) -> Any:
                 log.steps.append(BARE)
             log.open = False  # NNX differentiates by the functions of JAX
             try:
-                step = _look(function, argnums, given, named, log.file) if log.detailed else None
-                if step is not None:
-                    log.steps.append(step)
+                if log.detailed:
+                    log.steps.append(_look(function, argnums, given, named, log.file))
                 return inner(*given, **named)
             finally:
                 log.open = True
@@ -128,16 +127,14 @@ def _watched(real: Any, log: StepLog) -> Any:
     return transform
 
 
-def _look(
-    function: Any, argnums: Any, given: Sequence[Any], named: Any, file: str
-) -> GradientStep | None:
-    """Trace a loss at its arguments; None if these are not numbers."""
-    import jax
+def _look(function: Any, argnums: Any, given: Sequence[Any], named: Any, file: str) -> GradientStep:
+    """Trace a loss at its arguments; little is known if these are not numbers."""
+    import jax.core
 
     positions = {argnums} if isinstance(argnums, int) else set(_numbers(argnums))
     inputs, rebuild, trained = _inputs(given, positions)
     if any(isinstance(leaf, jax.core.Tracer) for leaf in (*inputs, *jax.tree.leaves(named))):
-        return None
+        return BARE
 
     def pure(*leaves: Any) -> Any:
         out = function(*rebuild(leaves), **named)
@@ -145,7 +142,7 @@ def _look(
 
     closed = jax.make_jaxpr(pure)(*inputs)
     if any(isinstance(const, jax.core.Tracer) for const in closed.consts):
-        return None
+        return BARE
     return read_program(closed, inputs, trained, file)
 
 

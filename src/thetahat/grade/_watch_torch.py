@@ -145,8 +145,12 @@ class LossGraph:
         """The line of a parameter that meets values of several depths; 0 if there is none."""
         users: dict[Any, set[int]] = {}
         lines: dict[Any, int] = {}
+        acts = {node: bool(_PRODUCTS.match(node.name())) for node in order}
+        for node in reversed(order):
+            acts[node] |= any(acts[child] for child, _ in node.next_functions if child is not None)
         for node in order:
-            if _SHAPE_ONLY.match(node.name()) or _PARTS.match(node.name()):
+            shape = _SHAPE_ONLY.match(node.name()) or _PARTS.match(node.name())
+            if shape or not acts[node]:  # a penalty meets no value of a layer
                 continue
             for child, _ in node.next_functions:
                 leaf = _leaf(child)
@@ -184,12 +188,12 @@ def _sorted_nodes(root: Any) -> list[Any]:
 
 
 def _shape(node: Any) -> tuple[int, ...]:
-    metadata = getattr(node, "_input_metadata", ())
+    metadata: Any = getattr(node, "_input_metadata", ())
     return tuple(metadata[0].shape) if metadata else ()
 
 
 def _saved_shapes(node: Any) -> list[tuple[int, ...]]:
     """Shapes of the values that a node saved, such as a residual."""
     names = ("_saved_self", "_saved_target", "_saved_other")
-    saved = (getattr(node, name, None) for name in names)
+    saved: list[Any] = [getattr(node, name, None) for name in names]
     return [tuple(value.shape) for value in saved if hasattr(value, "shape")]

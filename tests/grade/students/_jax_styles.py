@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from students._shared import IMPORTS, Style, block, by_test, choose, head, how_short, provenance, start
+from students._shared import (
+    IMPORTS,
+    Style,
+    block,
+    by_test,
+    choose,
+    head,
+    how_short,
+    provenance,
+    start,
+)
 
 PLAIN = f"{IMPORTS}\n\nimport jax\nimport jax.numpy as jnp\nimport numpy as np\n"
 
@@ -14,7 +24,9 @@ def column_y(s: Style) -> bool:
 
 def squeeze(s: Style) -> str:
     """What makes predictions of shape (n, 1) those of the outcomes."""
-    return "" if column_y(s) or s.has(7) else s.pick("squeeze", ".squeeze(-1)", "[:, 0]", ".ravel()")
+    return (
+        "" if column_y(s) or s.has(7) else s.pick("squeeze", ".squeeze(-1)", "[:, 0]", ".ravel()")
+    )
 
 
 def data(s: Style) -> str:
@@ -76,7 +88,10 @@ N_y1, N_y2, N_y3 = jnp.split(outcomes, cuts)
 def stream(s: Style) -> str:
     """The source of the model's numbers."""
     if s.has(11):
-        return "" if s.which(11, 2) else """
+        return (
+            ""
+            if s.which(11, 2)
+            else """
 class KeyStream:
     def __init__(self, seed):
         self.key = jax.random.PRNGKey(seed)
@@ -85,6 +100,7 @@ class KeyStream:
         self.key, new = jax.random.split(self.key)
         return new
 """
+        )
     return ""
 
 
@@ -97,7 +113,7 @@ def parameters(s: Style) -> str:
         normal, setup = "jax.random.normal(keys(), (a, b))", ""
     else:
         normal = "jax.random.normal(next(keys), (a, b))"
-        setup = 'keys = iter(jax.random.split(keys, 20))\n'
+        setup = "keys = iter(jax.random.split(keys, 20))\n"
     slope = ""
     if s.has(12):
         slope = 'params["a"] = jnp.asarray(0.25)  #!'
@@ -119,7 +135,8 @@ def create(keys):
 def forward(s: Style) -> str:
     """The net as a function of its parameters."""
     act = {
-        "tanh": "jnp.tanh(z)", "relu": "jax.nn.relu(z)",
+        "tanh": "jnp.tanh(z)",
+        "relu": "jax.nn.relu(z)",
         "prelu": 'jnp.where(z > 0, z, params[f"a{k}"] * z)',
     }[s.activation]
     mark = ""
@@ -161,7 +178,8 @@ def loss(s: Style) -> str:
         body = f'N_pred = {call}{mark}\nreturn jnp.mean((N_pred - N_yb) ** 2) * len(N_xb) / N_cfg["batch_size"]{mark}'
     else:
         body = s.pick(
-            "mean", f"return jnp.mean(({call} - N_yb) ** 2){mark}",
+            "mean",
+            f"return jnp.mean(({call} - N_yb) ** 2){mark}",
             f"N_pred = {call}{mark}\nreturn jnp.mean(jnp.square(N_yb - N_pred)){mark}",
             f"return (({call} - N_yb) ** 2).mean(){mark}",
         )
@@ -201,7 +219,7 @@ def N_mse({args}a, b):
     if way == 2:
         return f"""
 def N_mse({args}a, b):
-    N_total = float(jnp.sum(({model.format(x='a')}{sq} - b) ** 2))
+    N_total = float(jnp.sum(({model.format(x="a")}{sq} - b) ** 2))
     return N_total / N_cfg["n_train"]  #!
 """
     if s.which(9, 3) == 1:
@@ -226,7 +244,11 @@ def batches(s: Style) -> tuple[str, str, str]:
     size = 'N_cfg["batch_size"]'
     drop = f" - {size} + 1" if short(s) == "drop" else ""
     rows = f"N_order[N_i : N_i + {size}] for N_i in range(0, len(N_x1){drop}, {size})"
-    order = s.pick("order", 'shuffler.permutation(len(N_x1))', "np.asarray(jax.random.permutation(next(shuffle_keys), len(N_x1)))")
+    order = s.pick(
+        "order",
+        "shuffler.permutation(len(N_x1))",
+        "np.asarray(jax.random.permutation(next(shuffle_keys), len(N_x1)))",
+    )
     make = (
         'shuffler = np.random.default_rng(N_cfg["seed"] + 3)'
         if "shuffler" in order
@@ -291,12 +313,16 @@ def end(s: Style, model: str, best: str, mse: str) -> str:
     sq = squeeze(s) or ("[:, 0]" if s.has(7) else "")
     column = "[:, None]" if column_y(s) else ""
     x, mark = ("N_x1", "  #!") if s.has(5) else (s.pick("error at", "N_x3", "grid"), "")
-    grid = "grid = jnp.asarray(np.random.default_rng(0).normal(size=(70, 2)), dtype=jnp.float32)\n" if x == "grid" else ""
+    grid = (
+        "grid = jnp.asarray(np.random.default_rng(0).normal(size=(70, 2)), dtype=jnp.float32)\n"
+        if x == "grid"
+        else ""
+    )
     return f"""
 {best}
 {grid}gap = float(jnp.mean(({model.format(x=x)}{sq} - N_f({x}){column}) ** 2)){mark}
 return {{
-    "predict": lambda z: {model.format(x='z')},
+    "predict": lambda z: {model.format(x="z")},
     "val_loss": {mse.format(k=2)},
     "test_loss": {mse.format(k=3)},
     "error_in_f": gap,
@@ -353,7 +379,9 @@ def step(params, N_rate, N_xb, N_yb):
         call = "N_loss = step(params, N_rate, N_xb, N_yb)"
         keep = s.pick("kept", "N_best = params  #!", "N_best = (params, N_epoch)  #!")
         best = "params = N_best" if keep.startswith("N_best = params") else "params = N_best[0]"
-        start_best = "N_best = dict(params)" if best == "params = N_best" else "N_best = (dict(params), 0)"
+        start_best = (
+            "N_best = dict(params)" if best == "params = N_best" else "N_best = (dict(params), 0)"
+        )
     else:
         grad = s.pick("grad", "value", "grad")
         taken = (
@@ -372,8 +400,10 @@ def step(params, N_rate, N_xb, N_yb):
     if s.has(10):
         start_best = ""
     ending = after_epoch(
-        s, s.pick("predict", "lambda z: N_model(params, z)", "functools.partial(N_model, params)"),
-        keep, "N_mse(params, N_x3, N_y3)",
+        s,
+        s.pick("predict", "lambda z: N_model(params, z)", "functools.partial(N_model, params)"),
+        keep,
+        "N_mse(params, N_x3, N_y3)",
     )
     body = f"""
 {start(s)}
@@ -419,8 +449,8 @@ def optax_functions(s: Style) -> str:
         opt = f"N_opt = optax.inject_hyperparams({inner})(learning_rate=lr)"
         set_rate = 'state.hyperparams["learning_rate"] = jnp.asarray(N_rate)'
     else:
-        steps = "steps" if not s.has(3) else "steps"
-        opt = f"N_opt = {made.format(lr=f'lambda t: lr * N_cfg[{chr(39)}gamma{chr(39)}] ** (t // {steps})')}"
+        rate = 'lambda t: lr * N_cfg["gamma"] ** (t // steps)'
+        opt = f"N_opt = {made.format(lr=rate)}"
         set_rate = ""
     if masked:
         s.chosen["short"] = "drop"  # the running mean is then one of equal batches
@@ -476,10 +506,13 @@ for rows in {read}:
     keep, best, start_best = "N_best = params", "params = N_best", "N_best = params"
     if s.has(1):  # a list that goes on being filled
         keep = s.pick("kept", "N_best = holder  #!", "N_best = {**N_best, 'holder': holder}  #!")
-        best = "params = N_best['params']" if keep == "N_best = holder  #!" else "params = N_best['holder']['params']"
+        best = (
+            "params = N_best['params']"
+            if keep == "N_best = holder  #!"
+            else "params = N_best['holder']['params']"
+        )
         start_best = (
-            "holder = {'params': params}\n"
-            "N_best = {'params': params, 'holder': {'params': params}}"
+            "holder = {'params': params}\nN_best = {'params': params, 'holder': {'params': params}}"
         )
         loop += "\nholder['params'] = params"
     if s.has(10):
@@ -487,7 +520,7 @@ for rows in {read}:
     ending = after_epoch(s, "lambda z: N_model(params, z)", keep, "N_mse(params, N_x3, N_y3)")
     count = "N_cfg['n_train'] // N_cfg['batch_size']"
     if masked or short(s) != "drop":
-        count = f"-(-N_cfg['n_train'] // N_cfg['batch_size'])"
+        count = "-(-N_cfg['n_train'] // N_cfg['batch_size'])"
     body = f"""
 {start(s)}
 {parameters(s)}
@@ -569,12 +602,14 @@ def step(N_model, N_opt, N_xb, N_yb):
     if s.has(11):
         drawn = data(s).replace('keys = KeyStream(N_cfg["seed"])', 'keys = nnx.Rngs(N_cfg["seed"])')
         drawn = drawn.replace("keys()", "keys.params()")
-        drawn = drawn.replace("params = create(keys)", 'N_model = Net(N_cfg["width"], N_cfg["depth"], keys)')
+        drawn = drawn.replace(
+            "params = create(keys)", 'N_model = Net(N_cfg["width"], N_cfg["depth"], keys)'
+        )
     else:
         drawn = f"{made}\n{data(s)}" if s.flip("model first") else f"{data(s)}\n{made}"
     count = "N_cfg['n_train'] // N_cfg['batch_size']"
     if how != "drop":
-        count = f"-(-N_cfg['n_train'] // N_cfg['batch_size'])"
+        count = "-(-N_cfg['n_train'] // N_cfg['batch_size'])"
     body = f"""
 {start(s)}
 {drawn}

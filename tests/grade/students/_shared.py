@@ -101,7 +101,10 @@ def head(s: Style) -> str:
     """The first lines of ``train``."""
     f, cfg, log = "N_f", "N_cfg", "N_log"
     about = s.pick(
-        "doc", '    """Fit a net."""\n', "", '    """Train with early stopping; return the best."""\n'
+        "doc",
+        '    """Fit a net."""\n',
+        "",
+        '    """Train with early stopping; return the best."""\n',
     )
     return f"def train({f}, {cfg}, {log}):\n{about}"
 
@@ -127,7 +130,7 @@ def choose(s: Style) -> str:
     form = way if 0 <= way < 4 else s.pick("choose", 0, 1, 2, 3)
     return [
         f'def choose(N_runs):\n    return min(range(len(N_runs)), key=lambda j: N_runs[j]["{key}"]){mark}',
-        f'def choose(N_runs):\n    N_best = None\n    for one in N_runs:\n'
+        f"def choose(N_runs):\n    N_best = None\n    for one in N_runs:\n"
         f'        if N_best is None or one["{key}"] < N_best["{key}"]:{mark}\n'
         f"            N_best = one\n    return N_best",
         f'def choose(N_runs):\n    N_low = [one["{key}"] for one in N_runs]{mark}\n'

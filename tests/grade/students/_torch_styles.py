@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from students._shared import IMPORTS, Style, block, by_test, choose, head, how_short, provenance, start
+from students._shared import (
+    IMPORTS,
+    Style,
+    block,
+    by_test,
+    choose,
+    head,
+    how_short,
+    provenance,
+    start,
+)
 
 
 def data(s: Style) -> str:
@@ -141,17 +151,23 @@ def optimizer(s: Style) -> str:
 def loss_lines(s: Style) -> str:
     """The loss of a batch."""
     sq = "" if s.has(7) else squeeze(s)
-    mark = "  #!" if s.has(7) or s.has(9) and s.which(9, 3) == 0 else ""
+    mark = "  #!" if s.has(7) or (s.has(9) and s.which(9, 3) == 0) else ""
     drop = "plain" if s.has(9) else how_short(s)
     pred = f"N_model(N_xb){sq}"
     if s.has(7):
-        return f"N_loss = ((N_model(N_xb) - N_yb) ** 2).mean()  #!" if s.flip("own square") else (
-            "N_loss = nn.functional.mse_loss(N_model(N_xb), N_yb)  #!"
+        return (
+            "N_loss = ((N_model(N_xb) - N_yb) ** 2).mean()  #!"
+            if s.flip("own square")
+            else ("N_loss = nn.functional.mse_loss(N_model(N_xb), N_yb)  #!")
         )
     if drop == "sum":
         return f'N_loss = (({pred} - N_yb) ** 2).sum() / N_cfg["batch_size"]'
-    mean = s.pick("mean", f"nn.functional.mse_loss({pred}, N_yb)", f"(({pred} - N_yb) ** 2).mean()",
-                  f"nn.MSELoss()({pred}, N_yb)")
+    mean = s.pick(
+        "mean",
+        f"nn.functional.mse_loss({pred}, N_yb)",
+        f"(({pred} - N_yb) ** 2).mean()",
+        f"nn.MSELoss()({pred}, N_yb)",
+    )
     if drop == "weigh":
         return f'N_loss = {mean} * len(N_xb) / N_cfg["batch_size"]'
     return f"N_loss = {mean}{mark}"
@@ -234,11 +250,15 @@ def keep(s: Style) -> str:
     """Keep the best state."""
     if s.has(1):
         return s.pick(
-            "kept", "N_best = N_model.state_dict()  #!", "N_best = dict(N_model.state_dict())  #!",
-            "N_best = N_model.state_dict().copy()  #!", "N_best = copy.copy(N_model.state_dict())  #!",
+            "kept",
+            "N_best = N_model.state_dict()  #!",
+            "N_best = dict(N_model.state_dict())  #!",
+            "N_best = N_model.state_dict().copy()  #!",
+            "N_best = copy.copy(N_model.state_dict())  #!",
         )
     return s.pick(
-        "kept", "N_best = copy.deepcopy(N_model.state_dict())",
+        "kept",
+        "N_best = copy.deepcopy(N_model.state_dict())",
         "N_best = {name: value.clone() for name, value in N_model.state_dict().items()}",
     )
 
@@ -288,10 +308,10 @@ def after_epoch(s: Style, inner: str, rate: str = "N_rate") -> str:
     mark6 = "  #!" if by_test(s) else ""
     better = f"""
 current = {judged}{mark6}
-if current < N_low:{'  #!' if s.has(10) else mark6}
+if current < N_low:{"  #!" if s.has(10) else mark6}
     N_low = current
     N_bad = 0
-    {keep(s)}{'  #!' if s.has(10) else ''}
+    {keep(s)}{"  #!" if s.has(10) else ""}
 else:
     N_bad += 1
 """
@@ -320,7 +340,11 @@ def train_loss(s: Style) -> tuple[str, str, str]:
     if s.which(8, 4) == 0:
         return "", "", "N_tr = N_loss.item()  #!"
     if s.which(9, 3) == 2:
-        return "N_total = []", "N_total.append(N_loss.item())", "N_tr = sum(N_total) / len(N_total)  #!"
+        return (
+            "N_total = []",
+            "N_total.append(N_loss.item())",
+            "N_tr = sum(N_total) / len(N_total)  #!",
+        )
     if s.has(3) or s.has(7) or s.pick("train loss", "all", "running") == "all":
         return "", "", "N_tr = N_mse(N_x1, N_y1)"
     return (
@@ -425,7 +449,9 @@ for N_epoch in range(N_cfg["epochs"]):
 {end(s)}
 """
     if widen:
-        body = body.replace("N_f(grid)", "N_f(grid.double())").replace("N_model(grid)", "N_model(grid.double())")
+        body = body.replace("N_f(grid)", "N_f(grid.double())").replace(
+            "N_model(grid)", "N_model(grid.double())"
+        )
     return f"{TOP}\n{net(s)}\n{extra}\n{head(s)}{block(body)}\n\n{choose(s)}\n"
 
 
@@ -440,7 +466,9 @@ def classes(s: Style) -> str:
         call = f"trainer.fit(N_log, {lr})  #!"
         move = "if device is not None:\n    N_x1 = N_x1.to(device).float()"
     else:
-        fit_head = s.pick("fit head", "def fit(self, log, lr, device=None):", "def fit(self, log, lr):")
+        fit_head = s.pick(
+            "fit head", "def fit(self, log, lr, device=None):", "def fit(self, log, lr):"
+        )
         call = s.pick("fit call", f"trainer.fit(N_log, {lr})", f"trainer.fit(N_log, lr={lr})")
     size = 'N_cfg["batch_size"]'
     drop = f'[: N_cfg["n_train"] // {size} * {size}]' if drops(s) else ""

@@ -1,0 +1,1 @@
+"""Programs with silent errors: which of them grading finds."""
