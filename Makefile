@@ -24,7 +24,7 @@ demo: $(STAMPS)/demo
 # Both kinds at once, by two processes each: tests wait for children and browsers, and the kind that
 # takes longer has both cores of CI at its end.
 test:
-	$(MAKE) -j 2 $(STAMPS)/chromium $(STAMPS)/postgres $(STAMPS)/bytecode wheel
+	$(MAKE) -j 2 $(STAMPS)/chromium $(STAMPS)/postgres $(STAMPS)/slurm $(STAMPS)/libraries wheel
 	$(BIN)/python -m pip --disable-pip-version-check install -q --no-deps --force-reinstall dist/*.whl
 	$(MAKE) -j 2 test-quick test-standard
 	case $$(cat $(STAMPS)/quick $(STAMPS)/standard | tr -d '\n') in 00|05|50) ;; *) exit 1 ;; esac  # 5: no test
@@ -110,6 +110,11 @@ $(STAMPS)/bytecode: $(STAMPS)/test
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --collect-only -q >/dev/null || true  # the run reports errors
 	touch $@
 
+# The same for large libraries that only children of tests import.
+$(STAMPS)/libraries: $(STAMPS)/bytecode tools/bytecode.py
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python tools/bytecode.py >/dev/null 2>&1 || true
+	touch $@
+
 # Tests of the page drive Chromium, those of the store a PostgreSQL server that they start. Where these
 # cannot be installed from here the tests say so and are skipped, but never in CI.
 $(STAMPS)/chromium: $(BIN)/python
@@ -127,6 +132,15 @@ $(STAMPS)/postgres: $(STAMPS)/chromium
 	  sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' \
 	  /etc/postgresql-common/createcluster.conf && DEBIAN_FRONTEND=noninteractive \
 	  apt-get install -y -qq --no-install-recommends postgresql >/dev/null || true; fi
+	touch $@
+
+# Tests of thetahat launch start a cluster of two nodes in a network of its own. Without a configuration
+# in /etc/slurm the services of these packages do not start.
+$(STAMPS)/slurm: $(STAMPS)/postgres
+	@if ! { command -v slurmctld && command -v slurmd && command -v sbatch && command -v munged; } >/dev/null \
+	  && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	  --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null || true; fi
 	touch $@
 
 $(STAMPS)/lint: $(STAMPS)/test

@@ -6,6 +6,8 @@ import compileall
 import datetime
 import importlib.metadata
 import importlib.util
+import json
+import math
 import os
 import platform
 import subprocess
@@ -105,6 +107,30 @@ def said(facts: Mapping[str, Any]) -> list[str]:
         f"- commit: {facts['commit']}",
         f"- command: `{facts['command']}`",
     ]
+
+
+def write_results(
+    name: str, facts: Mapping[str, Any], page: str, answer: Mapping[str, Any]
+) -> None:
+    """Write a page and its numbers to ``benchmarks/results``, and print where.
+
+    Args:    name: the files are NAME-DATE.md and NAME-DATE.json.   facts: of ``facts()``, for the
+             date.   answer: what JSON can say; NaN and infinities become null.
+    """
+    text = json.dumps(_finite(answer), indent=1, allow_nan=False)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}-{facts['date'][:10]}.md"
+    path.write_text(page.rstrip("\n") + "\n", encoding="utf-8")
+    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    print(f"written: {path}")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _git(*arguments: str) -> str:

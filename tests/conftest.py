@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import pytest
@@ -111,6 +112,27 @@ def thetahat(
         return code, said.out, said.err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def _chromium() -> Iterator[Any]:
+    """Chromium, started for the first module that uses it."""
+    from chromium import Browser, chromium  # of tests/web
+
+    where = chromium()
+    if where is None and not os.environ.get("CI"):
+        pytest.skip("there is no Chromium; as root on Debian: apt-get install -y chromium")
+    assert where is not None, "CI needs Chromium: apt-get install -y chromium"
+    opened = Browser(where)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def browser(_chromium: Any) -> Iterator[Any]:
+    """Chromium, as Playwright gives it."""
+    with _chromium.used() as opened:
+        yield opened
 
 
 @pytest.fixture

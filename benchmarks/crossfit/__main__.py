@@ -170,10 +170,7 @@ def main() -> None:
     page = markdown(answer)
     print(page)
     if asked.write:
-        path = machine.RESULTS / f"crossfit-{answer['facts']['date'][:10]}.md"
-        path.write_text(page)
-        path.with_suffix(".json").write_text(json.dumps(answer, indent=1, allow_nan=False) + "\n")
-        print(f"written: {path}")
+        machine.write_results("crossfit", answer["facts"], page, answer)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import sys
 import time
 from pathlib import Path
@@ -122,11 +121,9 @@ def main() -> int:
             print("   ", reason, file=sys.stderr)
     facts = machine.facts(("jax", "jaxlib", "numpy", "thetahat"))
     if args.write:
-        stem = machine.RESULTS / f"equations-{facts['date'][:10]}"
         text = "\n".join(["# Functional equations from 100 seeds", "", *machine.said(facts), "",
                           HEAD, *map(row, found), ""])  # fmt: skip
-        stem.with_suffix(".md").write_text(text, encoding="utf-8")
-        stem.with_suffix(".json").write_text(json.dumps({**facts, "found": found}, indent=1) + "\n")
+        machine.write_results("equations", facts, text, {**facts, "found": found})
     return 0
 
 

@@ -19,7 +19,6 @@ beside the times: both train. Problems P3 and P4 are those of benchmarks.loops.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -265,10 +264,7 @@ def main() -> None:
     page = markdown(answer)
     print(page)
     if asked.write:
-        path = machine.RESULTS / f"fits-{answer['facts']['date'][:10]}.md"
-        path.write_text(page)
-        path.with_suffix(".json").write_text(json.dumps(answer, indent=1, allow_nan=False) + "\n")
-        print(f"written: {path}")
+        machine.write_results("fits", answer["facts"], page, answer)
 
 
 if __name__ == "__main__":

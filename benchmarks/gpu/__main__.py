@@ -284,10 +284,7 @@ def main() -> int:
     page = markdown(answer)
     print(page)
     if asked.write:
-        path = machine.RESULTS / f"gpu-{answer['facts']['date'][:10]}.md"
-        path.write_text(page)
-        path.with_suffix(".json").write_text(json.dumps(answer, indent=1, allow_nan=False) + "\n")
-        print(f"written: {path}")
+        machine.write_results("gpu", answer["facts"], page, answer)
     return 1 if failures(answer) else 0
 
 

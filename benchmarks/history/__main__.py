@@ -12,7 +12,6 @@ medians of five, interleaved; a busy machine shows in seconds, hardly in CPU sec
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -95,12 +94,9 @@ def main() -> None:
     print("\n".join(table))
     if args.write:
         about = machine.facts(("thetahat", "numpy", "pandas", "sqlalchemy"))
-        path = machine.RESULTS / f"history-{about['date'][:10]}.md"
         head = [f"# The records of {runs:,} runs as one frame", "", *machine.said(about), ""]
-        path.write_text("\n".join([*head, *table]) + "\n")
-        path.with_suffix(".json").write_text(
-            json.dumps({"facts": about, "ways": found}, indent=1) + "\n"
-        )
+        page = "\n".join([*head, *table])
+        machine.write_results("history", about, page, {"facts": about, "ways": found})
 
 
 if __name__ == "__main__":

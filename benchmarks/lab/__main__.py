@@ -18,7 +18,6 @@ beside the times.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -173,10 +172,7 @@ def main() -> None:
     page = markdown(answer)
     print(page)
     if asked.write:
-        path = machine.RESULTS / f"lab-{answer['facts']['date'][:10]}.md"
-        path.write_text(page)
-        path.with_suffix(".json").write_text(json.dumps(answer, indent=1, allow_nan=False) + "\n")
-        print(f"written: {path}")
+        machine.write_results("lab", answer["facts"], page, answer)
 
 
 if __name__ == "__main__":

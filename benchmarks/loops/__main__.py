@@ -64,7 +64,7 @@ def main() -> int:
     for name, needs in answer["skipped"].items():
         print(f"left out: {name} (not installed: {', '.join(needs)})")
     if asked.write:
-        print(f"written: {table.write(answer)}")
+        machine.write_results("loops", answer["facts"], table.markdown(answer), answer)
     return 0
 
 

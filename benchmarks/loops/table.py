@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from benchmarks.loops.contestants import OURS, OURS_MANY
 from benchmarks.loops.problems import PROBLEMS
 from benchmarks.loops.rounds import Contestant
-from benchmarks.machine import RESULTS, said
+from benchmarks.machine import said
 
 HEADER = ("loop", "CPU us/step", "lowest - highest", "wall us/step", "of ours", "first call, s")
 
@@ -101,12 +100,3 @@ def check(answer: Mapping[str, Any]) -> None:
         for contestant, e in found.items():
             if len(e["cpu_us_step_rounds"]) != again["rounds"] or not e["cpu_us_step"] > 0:
                 raise ValueError(f"{name}, {contestant}: {e}")
-
-
-def write(answer: Mapping[str, Any]) -> Path:
-    """Dated Markdown and JSON in ``benchmarks/results``."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"loops-{answer['facts']['date'][:10]}.md"
-    path.write_text(markdown(answer))
-    path.with_suffix(".json").write_text(json.dumps(answer, indent=1, allow_nan=False) + "\n")
-    return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sqlite3
 import statistics
@@ -64,9 +63,7 @@ def main() -> int:
     page = markdown(answer)
     print(page)
     if asked.write:
-        path = machine.RESULTS / f"reading-{answer['facts']['date'][:10]}.md"
-        path.write_text(page, encoding="utf-8")
-        path.with_suffix(".json").write_text(json.dumps(answer, indent=1), encoding="utf-8")
+        machine.write_results("reading", answer["facts"], page, answer)
     return 0
 
 

@@ -14,7 +14,6 @@ a busy machine shows in seconds, hardly in CPU seconds.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -175,9 +174,7 @@ def main() -> None:
     text = markdown(found, facts)
     print(text)
     if args.write:
-        stem = machine.RESULTS / f"run-tables-{facts['date'][:10]}"
-        stem.with_suffix(".md").write_text(text, encoding="utf-8")
-        stem.with_suffix(".json").write_text(json.dumps({**facts, "found": found}, indent=1) + "\n")
+        machine.write_results("run-tables", facts, text, {**facts, "found": found})
 
 
 if __name__ == "__main__":

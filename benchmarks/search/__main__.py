@@ -15,7 +15,6 @@ of such asks, warm, all ways interleaved in one process:
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 import time
@@ -172,12 +171,9 @@ def table(ways: dict[str, dict[str, float]]) -> list[str]:
 def write(ways: dict[str, dict[str, float]], lines: list[str]) -> None:
     """Dated Markdown and JSON in ``benchmarks/results``."""
     about = machine.facts(("thetahat", "optuna", "cmaes", "torch", "numpy", "scipy"))
-    path = machine.RESULTS / f"search-{about['date'][:10]}.md"
     head = ["# Milliseconds to propose a trial", "", *machine.said(about), ""]
-    path.write_text("\n".join([*head, *lines]) + "\n")
-    path.with_suffix(".json").write_text(
-        json.dumps({"facts": about, "seconds": ways}, indent=1) + "\n"
-    )
+    page = "\n".join([*head, *lines])
+    machine.write_results("search", about, page, {"facts": about, "seconds": ways})
 
 
 if __name__ == "__main__":

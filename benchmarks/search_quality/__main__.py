@@ -19,7 +19,6 @@ seeds of log10(tpe's regret / the other's), with its standard error: below zero 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
 import warnings
@@ -320,11 +319,9 @@ def main() -> None:
 def write(found: Any, lines: list[str], at: Sequence[int], suffix: str) -> None:
     """Dated Markdown and JSON in ``benchmarks/results``."""
     about = machine.facts(("thetahat", "optuna", "numpy"))
-    path = machine.RESULTS / f"search-quality{suffix}-{about['date'][:10]}.md"
     head = ["# Does a search find what Optuna's own TPE finds?", "", *machine.said(about), ""]
-    path.write_text("\n".join([*head, *lines]) + "\n")
     answer = {"facts": about, "trials": at, "found": found}
-    path.with_suffix(".json").write_text(json.dumps(answer) + "\n")
+    machine.write_results(f"search-quality{suffix}", about, "\n".join([*head, *lines]), answer)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ setting.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -165,11 +164,7 @@ def main() -> None:
     page = markdown(answer)
     print(page)
     if asked.write:
-        path = machine.RESULTS / f"sklearn-{answer['facts']['date'][:10]}.md"
-        path.write_text(page, encoding="utf-8")
-        text = json.dumps(answer, indent=1, allow_nan=False) + "\n"
-        path.with_suffix(".json").write_text(text, encoding="utf-8")
-        print(f"written: {path}")
+        machine.write_results("sklearn", answer["facts"], page, answer)
 
 
 if __name__ == "__main__":

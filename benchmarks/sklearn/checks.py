@@ -102,9 +102,7 @@ def main() -> None:
     page = markdown(answer)
     print(page)
     if asked.write:
-        path = machine.RESULTS / f"checks-{answer['facts']['date'][:10]}.md"
-        path.write_text(page, encoding="utf-8")
-        path.with_suffix(".json").write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
+        machine.write_results("checks", answer["facts"], page, answer)
 
 
 if __name__ == "__main__":

@@ -57,11 +57,7 @@ def main() -> int:
     page = markdown(answer)
     print(page)
     if asked.write:
-        machine.RESULTS.mkdir(exist_ok=True)
-        path = machine.RESULTS / f"startup-{answer['facts']['date'][:10]}.md"
-        path.write_text(page)
-        path.with_suffix(".json").write_text(json.dumps(answer, indent=1, allow_nan=False) + "\n")
-        print(f"written: {path}")
+        machine.write_results("startup", answer["facts"], page, answer)
     return 0
 
 

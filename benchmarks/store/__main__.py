@@ -17,7 +17,6 @@ A busy machine shows in records/s, hardly in records a CPU second.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import shutil
 import sqlite3
@@ -162,7 +161,6 @@ def main() -> None:
 def write(ways: dict[str, dict[str, float]]) -> None:
     """Dated Markdown and JSON in ``benchmarks/results``."""
     about = machine.facts(("thetahat", "numpy", "sqlalchemy"))
-    path = machine.RESULTS / f"store-{about['date'][:10]}.md"
     lines = [
         "# Records a second into the store",
         "",
@@ -176,10 +174,7 @@ def write(ways: dict[str, dict[str, float]]) -> None:
             for name, r in ways.items()
         ),
     ]
-    path.write_text("\n".join(lines) + "\n")
-    path.with_suffix(".json").write_text(
-        json.dumps({"facts": about, "ways": ways}, indent=1) + "\n"
-    )
+    machine.write_results("store", about, "\n".join(lines), {"facts": about, "ways": ways})
 
 
 if __name__ == "__main__":

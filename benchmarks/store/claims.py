@@ -11,7 +11,6 @@ store; the clock runs until the last has claimed its share. Waits are those of a
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import tempfile
 import time
@@ -102,7 +101,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def write(database: str, rows: dict[str, dict[str, float]]) -> None:
     """Dated Markdown and JSON in ``benchmarks/results``."""
     about = machine.facts(("thetahat", "sqlalchemy"))
-    path = machine.RESULTS / f"store-claims-{database.lower()}-{about['date'][:10]}.md"
     keys = list(next(iter(rows.values())))
     lines = [
         f"# Claims a second, {database}",
@@ -113,10 +111,8 @@ def write(database: str, rows: dict[str, dict[str, float]]) -> None:
         "|---" * (1 + len(keys)) + "|",
         *(f"| {n} | {' | '.join(f'{r[key]:,.1f}' for key in keys)} |" for n, r in rows.items()),
     ]
-    path.write_text("\n".join(lines) + "\n")
-    path.with_suffix(".json").write_text(
-        json.dumps({"facts": about, "rows": rows}, indent=1) + "\n"
-    )
+    name = f"store-claims-{database.lower()}"
+    machine.write_results(name, about, "\n".join(lines), {"facts": about, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -46,12 +45,7 @@ def main() -> int:
     page = markdown(answer)
     print(page)
     if asked.write:
-        machine.RESULTS.mkdir(exist_ok=True)
-        path = machine.RESULTS / f"sweeps-{answer['facts']['date'][:10]}.md"
-        path.write_text(page, encoding="utf-8")
-        text = json.dumps(answer, indent=1, allow_nan=False) + "\n"
-        path.with_suffix(".json").write_text(text, encoding="utf-8")
-        print(f"written: {path}")
+        machine.write_results("sweeps", answer["facts"], page, answer)
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
 import resource
 import statistics
@@ -152,10 +151,7 @@ def main() -> int:
     page = markdown(found, facts)
     print(page)
     if asked.write:
-        path = machine.RESULTS / f"wandb-programs-{facts['date'][:10]}.md"
-        path.write_text(page, encoding="utf-8")
-        text = json.dumps({**facts, "found": found}, indent=1, allow_nan=False) + "\n"
-        path.with_suffix(".json").write_text(text, encoding="utf-8")
+        machine.write_results("wandb-programs", facts, page, {**facts, "found": found})
     return 0
 
 

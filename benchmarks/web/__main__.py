@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import random
 import re
@@ -87,10 +86,7 @@ def main() -> int:
     page = markdown(answer)
     print(page)
     if asked.write:
-        machine.RESULTS.mkdir(exist_ok=True)
-        path = machine.RESULTS / f"web-{answer['facts']['date'][:10]}.md"
-        path.write_text(page, encoding="utf-8")
-        path.with_suffix(".json").write_text(json.dumps(answer, indent=1), encoding="utf-8")
+        machine.write_results("web", answer["facts"], page, answer)
     return 0
 
 

@@ -34,6 +34,7 @@ BELOW: dict[str, set[str]] = {
     "report": {"core", "format", "figures", "store", "analysis"},
     "causal": {"core", "format", "figures", "data", "models", "optim", "train", "report"},
     "lab": {"core", "figures", "data", "models", "risk", "optim", "train"},
+    "grade": {"core"},
     "web": {"core", "format", "search", "store", "analysis", "report"},
     "notebook": {
         *("core", "format", "figures", "search", "store", "tracking", "sweep", "analysis"),
@@ -52,7 +53,7 @@ BELOW: dict[str, set[str]] = {
             "search",
             "store",
         ),
-        *("tracking", "sweep", "wandb", "analysis", "report", "web", "lab"),
+        *("tracking", "sweep", "wandb", "analysis", "report", "web", "lab", "grade"),
     },
 }
 """What each room may import beside itself."""
@@ -63,6 +64,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "processes": {"spec"},
         "workers": {"spec", "processes"},
         "agent": {"spec", "workers", "processes"},
+        "launch": {"spec", "agent"},
     },
     "cli": {"terminal": set(), "commands": {"terminal"}},
     "train": {"jax": set(), "torch": set()},

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import ARGS, AXE, chromium, keep_picture
+from chromium import AXE, keep_picture
 
 from thetahat.report import make_report, render
 from thetahat.store import open_store
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NAMES = ("wages, two layers", "twenty seeds a width", "tuned on the test set")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    where = chromium()
-    assert where is not None, "no Chromium; make test installs it, or set CHROMIUM"
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=where, args=ARGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

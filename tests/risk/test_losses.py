@@ -186,3 +186,14 @@ def test_ridge_is_half_alpha_times_the_square_and_its_residuals_square_to_it():
     assert float(risk.ridge(0.4, skip="bias")(params)) == pytest.approx(0.2 * 5)
     assert float(risk.lasso(0.5, skip=("bias",))(params)) == pytest.approx(1.5)
     assert float(jax.jit(lambda a: risk.ridge(a)(params))(0.4)) == pytest.approx(0.2 * 14)
+
+
+def test_a_compiled_cross_entropy_is_never_below_zero() -> None:
+    logits = np.random.default_rng(0).normal(size=(4000, 3)).astype("float32") * 40
+    label = logits.argmax(1)
+    both = jax.jit(jax.vmap(jax.value_and_grad(risk.cross_entropy)))
+    values, slopes = both(logits, label)
+    assert (np.asarray(values) >= 0).all()
+    chances = np.exp(logits - logits.max(1, keepdims=True))
+    chances /= chances.sum(1, keepdims=True)
+    np.testing.assert_allclose(slopes, chances - np.eye(3)[label], atol=1e-6)

@@ -120,6 +120,17 @@ def numbers() -> tuple[th.Result, Any]:
     return fitted("y", 32, metrics=names, best_by="val_r2")
 
 
+def test_a_pinball_of_another_quantile_is_a_metric_of_a_task():
+    x = np.random.default_rng(3).normal(size=(40, 2))
+    y = 5 + 200 * x[:, 0]
+    data = th.split((x, y), seed=0, standardize=True)
+    metrics = {"pin": th.metrics.pinball(0.9)}
+    result = th.fit(th.Task(th.models.Linear(2), data, epochs=2, metrics=metrics))
+    at = data.rows["test"]
+    expected = sk.mean_pinball_loss(y[at], result.predict(x[at]), alpha=0.9)
+    assert result.metrics["test_pin"] == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.parametrize("name", [*NUMBERS, "pinball"])
 def test_metrics_of_a_standardised_table_are_in_the_targets_units(numbers, name):
     result, val = numbers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -281,8 +282,19 @@ def children(pid: int) -> list[int]:
     return [k for k in found if "_process_group.py" not in Path(f"/proc/{k}/cmdline").read_text()]
 
 
+def stop(child, how: signal.Signals | str) -> None:
+    """Ask an agent to stop; "job" is SIGTERM to all its processes, as batch systems send it."""
+    if how == "job":
+        for pid in children(child.pid):
+            os.kill(pid, signal.SIGTERM)
+        time.sleep(0.2)
+        child.send_signal(signal.SIGTERM)
+        how = signal.SIGTERM  # once more: the shell of a job may pass it on
+    child.send_signal(how)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, "job"])
 def test_ctrl_c_once_returns_runs_to_the_queue_and_another_agent_resumes(at, thetahat, how) -> None:
     text = f"""\
 program: train.py
@@ -295,7 +307,7 @@ parameters:
     at.hold(100, 120)
     child = at.start("sweep", at.sweep(text, LONG), "--run", "--workers", "1")
     until(lambda: at.any() and max_epochs(at.runs()) == 100)
-    child.send_signal(how)
+    stop(child, how)
     until(lambda: "note: stopping; runs go back to the queue" in child.said())
     at.hold(120)
     _, err = child.communicate()
@@ -344,16 +356,17 @@ SLEEPS = LOSES + HOLD + "hold()\n"
 ONE = "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {lr: {values: [1, 2, 3]}}"
 
 
-def test_ctrl_c_ends_processes_and_their_runs_wait(at, thetahat) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, "job"])
+def test_ctrl_c_ends_processes_and_their_runs_wait(at, thetahat, how) -> None:
     child = at.start("sweep", at.sweep(ONE, SLEEPS), "--run", "--workers", "2")
     until(lambda: at.any() and [r.epochs for r in at.runs()] == [2, 2])
     programs = children(child.pid)
     assert len(programs) == 2
-    child.send_signal(signal.SIGINT)
+    stop(child, how)
     out, _ = child.communicate()
     assert child.returncode == 130
     assert "running: no runs, 2 waiting to go on, 1 not begun; " in out
-    assert [str(run.status) for run in at.runs()] == ["queued"] * 2
+    assert [(str(run.status), run.failures) for run in at.runs()] == [("queued", 0)] * 2
     assert not any(os.path.exists(f"/proc/{pid}") for pid in programs)
     at.write("train.py", LOSES)
     code, _, _ = thetahat("agent", "last")

@@ -138,6 +138,11 @@ def test_hydra_with_overrides(tmp_path: Path) -> None:
         Status.FAILED,
         "exit code 1: ValueError: no data for 1997 (hydra_train.py, line 34)",
     )
+    ran = Ran(tmp_path, "hydra_train.py", {"optimizer.rate": 0.5}, command)
+    assert ran.end().reason == (
+        "exit code 1: Could not override 'optimizer.rate'; To append to your config use"
+        " +optimizer.rate=0.5; Key 'rate' not in 'Optimizer'"
+    )
 
 
 def test_click_with_a_flag_and_the_config_as_json(tmp_path: Path) -> None:
@@ -417,6 +422,43 @@ def test_the_words_that_say_most() -> None:
         "Fatal Python error: Segmentation fault"
     )
     assert last_words("50%\r100%\rdone") == "done"
+    assert last_words(f"{trace}RuntimeError: Error in call to 'Net':\n    TypeError('w')\nx") == (
+        "RuntimeError: Error in call to 'Net': TypeError('w')"
+    )
+
+
+HYDRA = "\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.\n"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "words"),
+    [
+        (
+            "Could not override 'lrr'.\nTo append to your config use +lrr=1\nKey 'lrr' is not in"
+            " struct\n    full_key: lrr\n    object_type=dict\n",
+            "Could not override 'lrr'; To append to your config use +lrr=1; Key 'lrr' is not in"
+            " struct",
+        ),
+        (
+            "x.py:9: UserWarning: \nThe version_base parameter is not specified.\n"
+            "  @hydra.main(config_name='c')\nIn 'c': Could not find 'db/none'\n\n"
+            "Available options in 'db':\n\tmysql\nConfig search path:\n\tprovider=main, path=x\n",
+            "In 'c': Could not find 'db/none'",
+        ),
+        (
+            "Error merging override lr=a\nValue 'a' of type 'str' could not be converted to Float\n"
+            "    full_key: lr\n    object_type=Config\n",
+            "Error merging override lr=a; Value 'a' of type 'str' could not be converted to Float",
+        ),
+        (
+            "mismatched input '=' expecting <EOF>\nSee https://hydra.cc/docs/1.2/x for details\n",
+            "mismatched input '=' expecting <EOF>",
+        ),
+        ("", ""),
+    ],
+)
+def test_the_words_of_hydra_are_its_message_not_the_details_below(stderr: str, words: str) -> None:
+    assert last_words(f"{stderr}{HYDRA}") == words
     assert last_words("") == ""
 
 

@@ -179,3 +179,32 @@ run.finish()
     assert len(out.splitlines()) == 3
     _, out, _ = thetahat("show", runs[0].name)
     assert "the sweep proposed lr, seed" in out
+
+
+def test_the_metric_and_the_parameters_come_first_in_every_table(
+    at, thetahat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = """\
+import random, sys
+import wandb
+
+run = wandb.init()
+names = [f"m{k:02d}" for k in range(11)] + ["loss"]
+random.Random(run.config.lr).shuffle(names)
+run.log({name: run.config.lr for name in names})
+run.finish()
+"""
+    many = "".join(f"  p{k}: {{value: {k}}}\n" for k in range(3))
+    file = at.sweep(FILE.replace("[0.1, 0.2]", "[0.3, 0.1, 0.2]") + many, program)
+    monkeypatch.setenv("COLUMNS", "300")
+    code, out, err = thetahat("sweep", file, "--run", "--workers", "1")
+    assert code == 0, err
+    heads = ["name", "status", "lr", "loss", "m00", "m01", "m02", "m03", "m04", "steps", "seconds"]
+    wide = next(line for line in err.splitlines() + out.splitlines() if line.startswith("name "))
+    assert wide.split() == heads
+    assert thetahat("runs", "last")[1].split("\n")[0].split() == heads
+    # On a narrow screen the parameter stays longer than the program's other metrics.
+    monkeypatch.setenv("COLUMNS", "50")
+    narrow = thetahat("runs", "last")[1].split("\n")[0].split()
+    assert narrow[:4] == heads[:4]
+    assert len(narrow) < len(heads)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import thetahat as th
 
@@ -212,3 +213,40 @@ def test_wrong_arguments_are_named() -> None:
         th.fit_bagged(task(table()), members=0)
     with pytest.raises(th.InputError, match=r"fit_bagged\(task\) takes no parameters; got lr"):
         th.fit_bagged(task(table()), lr=0.1)
+
+
+def test_metrics_of_a_bag_are_in_the_units_of_the_target() -> None:
+    draws = np.random.default_rng(5)
+    x = draws.normal(size=(80, 2))
+    y = 40 + 200 * x[:, 0] + 20 * draws.normal(size=80)
+    data = th.split((x, y), seed=0, standardize=True)
+    own = th.Metric(lambda h, y, w: (w * (h - y)).sum() / w.sum())
+    metrics = {"rmse": "rmse", "mae": "mae", "own": own}
+    made = th.fit_bagged(th.Task(th.models.Linear(2), data, epochs=3, metrics=metrics), members=2)
+    for part, at in (("test", data.rows["test"]), ("train", made.data.rows["train"])):
+        gap = made.predict(x[at]) - y[at]
+        assert made.metrics[f"{part}_rmse"] == pytest.approx(np.sqrt((gap**2).mean()), rel=1e-4)
+        assert made.metrics[f"{part}_mae"] == pytest.approx(np.abs(gap).mean(), rel=1e-4)
+        assert made.metrics[f"{part}_own"] == pytest.approx(gap.mean(), rel=1e-3, abs=1e-3)
+
+
+def test_a_bag_of_a_task_that_pytorch_trains_is_refused() -> None:
+    x = np.random.default_rng(5).normal(size=(40, 2))
+    task = th.Task(lambda: torch.nn.Linear(2, 1), th.Data((x, x[:, 0])), epochs=1, backend="torch")
+    with pytest.raises(th.InputError, match="averages fits by JAX, and PyTorch trains this Task"):
+        th.fit_bagged(task, members=2)
+
+
+def test_a_fit_from_another_table_says_whose_variance_its_risk_is_in(tmp_path: Path) -> None:
+    x = np.random.default_rng(5).normal(size=(40, 2))
+
+    def task(y: np.ndarray, **fields: object) -> th.Task:
+        data = th.split((x, y), seed=0, standardize=True)
+        return th.Task(th.models.Linear(2), data, epochs=1, **fields)
+
+    first = th.fit(task(200 * x[:, 0]))
+    again = th.fit(task(2 * x[:, 1], start=first))
+    again.save(tmp_path / "again.theta")
+    for found in (again, th.load(tmp_path / "again.theta")):
+        assert found.risk_unit.one == first.risk_unit.one
+        assert found.risk_unit.why.endswith("of the fit that it started from")

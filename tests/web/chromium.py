@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -31,6 +32,38 @@ def chromium() -> str | None:
     names = ("chromium", "chromium-browser", "google-chrome")
     found = (os.environ.get("CHROMIUM"), *(shutil.which(name) for name in names))
     return next((path for path in found if path), None)
+
+
+class Browser:
+    """Chromium, whose start takes longer than most tests: one serves all modules of a process.
+
+    Playwright runs a loop of asyncio in this thread, and between its calls the thread counts as
+    inside that loop. Tests of other modules start loops of their own: the loop is this thread's
+    only while a module uses the browser.
+    """
+
+    def __init__(self, where: str) -> None:
+        from playwright.sync_api import sync_playwright
+
+        self._playwright = sync_playwright().start()
+        self.opened = self._playwright.chromium.launch(executable_path=where, args=ARGS)
+        self._loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+
+    @contextmanager
+    def used(self) -> Iterator[Any]:
+        """Use it: the browser of Playwright."""
+        asyncio._set_running_loop(self._loop)
+        try:
+            yield self.opened
+        finally:
+            asyncio._set_running_loop(None)
+
+    def close(self) -> None:
+        """End Chromium and Playwright's driver."""
+        with self.used() as opened:
+            opened.close()
+            self._playwright.stop()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import stores
-from chromium import ARGS, Watched, chromium, serving
+from chromium import Watched, serving
 
 from thetahat.store import find_sweep, open_store
 from thetahat.web import Access, Source
@@ -73,21 +72,6 @@ def client_of() -> Iterator[Callable[..., Client]]:
     yield make
     for source in made:
         source.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium. Not for the whole session: the loop of Playwright would be in the way of other tests."""
-    where = chromium()
-    if where is None and not os.environ.get("CI"):
-        pytest.skip("there is no Chromium; as root on Debian: apt-get install -y chromium")
-    assert where is not None, "CI needs Chromium: apt-get install -y chromium"
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
-        made = started.chromium.launch(executable_path=where, args=ARGS)
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import stores
-from chromium import serving
+from chromium import eventually, serving
 
 import thetahat as th
 from thetahat.core import Status
@@ -91,7 +91,8 @@ def test_the_bands_that_a_page_shows_first_are_computed_with_the_page(
     client = client_of(path)
     assert client.get(f"/sweep/{sweep}").status_code == 200
     monkeypatch.setattr(_kept, "_view", None)  # nothing is computed again
-    asked = {"name": NAME, "band": "90", "settings": "0,1"}  # as tables.js asks
+    # As tables.js asks.
+    asked = {"name": NAME, "exact": "exact", "band": "90", "settings": "0,1"}
     found = client.get(f"/api/sweeps/{sweep}/table", params=asked).json()
     assert [one["config"] for one in found["shown"]] == [{"lr": 0.1}, {"lr": 0.2}]
 
@@ -107,7 +108,8 @@ def test_an_unknown_table_is_refused_in_a_sentence(made, client_of) -> None:
 def test_a_runs_table_is_thinned_for_its_chart_and_listed_from_its_start(made, client_of) -> None:
     found = client_of(made[0]).get(f"/api/runs/{made[2]}/table", params={"name": NAME}).json()
     assert found["rows"] == ROWS and len(found["first"]["k"]) == 200
-    assert len(found["columns"]["k"]) <= 1000 and found["numbers"] == ["k", "c", "exact"]
+    assert len(found["columns"]["k"]) <= 1000 and found["columns"]["k"][-1] == 1.0
+    assert found["numbers"] == ["k", "c", "exact"]
     assert found["first"]["c"][0] is None and found["first"]["who"][0] == "<i>"
 
 
@@ -144,6 +146,11 @@ def test_the_page_draws_bands_beside_each_other_and_runs_no_script_of_a_file(mad
         assert "5 of 6 runs; 1 failed" in panel.inner_text()
         panel.scroll_into_view_if_needed()
         panel.locator("canvas").nth(1).wait_for()
+        exact = panel.locator("select[aria-label=reference]")
+        assert exact.input_value() == "exact"
+        exact.select_option("none")
+        tab.page.wait_for_url("**exact=-**")
+        eventually(page, lambda: exact.input_value() == "-")
         panel.locator("select[aria-label=beside]").select_option("")
         panel.locator("h3", has_text="lr=0.2").wait_for(state="detached")
         assert "ta=0" in page.url
@@ -153,5 +160,7 @@ def test_the_page_draws_bands_beside_each_other_and_runs_no_script_of_a_file(mad
         frame.locator("h1", has_text="hi").wait_for()
         assert page.title() != "no"
         assert page.locator("section[aria-label=Files] img").count() == 2
+        image = page.locator("section[aria-label=Files] img[alt='image.png']")
+        eventually(page, lambda: image.evaluate("(one) => one.offsetWidth") >= 100)
         blocked = [line for line in tab.wrong if "Blocked script execution" not in line]
         tab.wrong[:] = blocked  # Chromium says that it blocked the file's script

@@ -69,6 +69,7 @@ def _from_table(given: dict[str, Any], x: Any, table: Any) -> Columns:
     for k in ("y", "d"):
         if not isinstance(given[k], str):
             raise ConfigError(f"{k} must be the name of a column of data; got {given[k]!r:.40}")
+    check_order({"data": table, **given})
     if isinstance(x, str):
         x = [x]
     used = [v for v in given.values() if isinstance(v, str)]

@@ -35,6 +35,7 @@ from thetahat.causal._summary import document, notebook_card, save, text
 from thetahat.core import ConfigError, DataError
 from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import check_choice
+from thetahat.data import check_order
 from thetahat.report import render
 
 
@@ -119,6 +120,8 @@ def dml(
     for one in beside:
         peer(one, binary=False)  # refused before anything is fitted
     columns = columns_of(y, d, x, z, groups, weights, data)
+    rows = {"y": y} if data is None else {"data": data}
+    check_order({**rows, **{f"predictions[{k!r}]": v for k, v in (predictions or {}).items()}})
     name = ("plr" if columns.z is None else "iivm") if model is None else model
     check_choice("model", name, MODELS)
     chosen = MODELS[name]

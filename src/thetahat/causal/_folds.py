@@ -22,12 +22,17 @@ def repeated_folds(
 
     Args:    folds: a count, or by repetition a list of pairs (train, test) of rows, as
              ``CrossFit.samples``.   seed: repetition r has the folds of ``th.folds`` at seed + r.
-    Raises:  DataError: as ``th.folds``; given folds that do not predict every row once.
+    Raises:  DataError: as ``th.folds``; given folds that do not predict every row once, or that
+             divide a group.
     """
     whole("repetitions", repetitions, 1, of="crossfit", error=DataError)
     seed = whole("seed", seed, 0, of="crossfit", error=DataError)
     if isinstance(folds, Sequence) and not isinstance(folds, str):
-        return [_checked(n, r, list(one)) for r, one in enumerate(folds)]
+        given = [_checked(n, r, list(one)) for r, one in enumerate(folds)]
+        if groups is not None:
+            folds_of(np.arange(n), 2, groups=groups)  # refuses missing groups
+            _check_whole(given, np.asarray(groups))
+        return given
     count = whole("folds", folds, 2, of="crossfit", error=DataError)
     found = []
     for r in range(repetitions):
@@ -88,3 +93,16 @@ def _read(n: int, repetition: int, pairs: list[Any]) -> list[Pair]:
         if every.size and (every.min() < 0 or every.max() >= n):
             raise DataError(f"{where}: fold {k} has rows outside 0 to {n - 1}")
     return rows
+
+
+def _check_whole(given: list[list[Pair]], groups: np.ndarray) -> None:
+    """Check that no group is in the training and the test rows of a fold."""
+    for r, pairs in enumerate(given):
+        for k, (train, test) in enumerate(pairs):
+            divided = np.intersect1d(groups[train], groups[test])
+            if divided.size:
+                raise DataError(
+                    f"folds, repetition {r}: fold {k} trains on rows of the group {divided[0]},"
+                    " which it predicts too; give folds that hold whole groups, or a count, such as"
+                    " folds=5"
+                )

@@ -25,6 +25,7 @@ COMMANDS = {
     "check": "check a sweep file",
     "sweep": "create a sweep from a file; pause, resume, cancel or extend one",
     "agent": "work on a sweep until it is done",
+    "launch": "launch agents on a cluster, and see how they are",
     "exec": "run a program whose wandb the store answers",
     "import": "read offline runs of W&B, or a CSV file of runs",
     "export": "write runs, histories and tables as CSV, Parquet or W&B's files",
@@ -38,6 +39,7 @@ COMMANDS = {
     "doctor": "check this installation, this machine and the store",
     "demo": "run the lectures' sweep",
     "lab": "run an experiment of the lectures and open its figure",
+    "grade": "name the silent errors of a training program",
 }
 LATER = ("verify", "deposit")
 _HELP = """\

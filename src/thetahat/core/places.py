@@ -38,6 +38,24 @@ class Server:
         mark = "&" if "?" in self.url else "?"
         return f"{self.url}{mark}folder={quote(str(self.folder))}"
 
+    def split_password(self) -> tuple[Server, str | None]:
+        """Return the address without the password, and the password.
+
+        >>> place, password = Server("postgresql://ann:a%40b@db/wages?sslmode=require").split_password()
+        >>> print(place.given, password)
+        postgresql://ann@db/wages?sslmode=require a@b
+        """
+        from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+        parts = urlsplit(self.url)
+        asked = dict(parse_qsl(parts.query, keep_blank_values=True))
+        name, at, host = parts.netloc.rpartition("@")
+        name, colon, password = name.partition(":")
+        found = asked.pop("password", unquote(password) if colon else None)
+        query = urlencode(asked, safe="/")
+        url = urlunsplit((*parts[:1], f"{name}{at}{host}", parts.path, query, ""))
+        return Server(url, self.folder), found
+
     def __str__(self) -> str:
         """Return the address without the password."""
         from urllib.parse import urlsplit, urlunsplit

@@ -55,7 +55,8 @@ class Cells:
             return column
         marks = set(self.no_value)
         old = column.values.tolist()
-        values = [None if isinstance(v, str) and v.strip() in marks else v for v in old]
+        codes = set(self._codes)
+        values = [None if _stands_for_nothing(v, marks, codes) else v for v in old]
         made = np.empty(len(values), object)
         made[:] = values
         column = self.with_labels(replace(column, values=made), old)
@@ -94,8 +95,15 @@ class Cells:
             text = text.replace(self.decimal, ".")
         return as_number(text)
 
-    def _without_codes(self, values: np.ndarray) -> np.ndarray:
+    @property
+    def _codes(self) -> list[float]:
+        """Numbers that stand for a missing value, also as single precision holds them."""
         codes = [c for v in self.na_values if (c := as_number(str(v))) is not None]
+        with np.errstate(over="ignore"):
+            return codes + [float(np.float32(c)) for c in codes]
+
+    def _without_codes(self, values: np.ndarray) -> np.ndarray:
+        codes = self._codes
         return np.where(np.isin(values, codes), np.nan, values) if codes else values
 
 
@@ -138,6 +146,13 @@ def cells_of(
         )
     labels = tuple(labels)
     return Cells(marks, thousands, decimal, labels)
+
+
+def _stands_for_nothing(value: Any, marks: set[str], codes: set[float]) -> bool:
+    """Whether a value of a column of text, or a category, means a missing value."""
+    if isinstance(value, str):
+        return value.strip() in marks
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and value in codes
 
 
 def as_number(text: str) -> float | None:

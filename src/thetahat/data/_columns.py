@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import decimal
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,7 +132,8 @@ def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Tab
     elif kind == "polars":
         columns = {name: _from_polars(name, table.get_column(name)) for name in names}
     elif kind == "arrow":
-        columns = {name: _from_arrow(name, table.column(name)) for name in names}
+        declared = _categories_of_pandas(table)
+        columns = {name: _from_arrow(name, table.column(name), declared) for name in names}
     else:
         columns = {name: column_of(name, table[name]) for name in names}
     if len({len(column.values) for column in columns.values()}) > 1:
@@ -195,13 +196,25 @@ def _from_polars(name: str, series: Any) -> TableColumn:
     return _other(name, series.to_list(), str(dtype))
 
 
-def _from_arrow(name: str, column: Any) -> TableColumn:
+def _categories_of_pandas(table: Any) -> set[str]:
+    """Names of the columns that were categories in pandas: a Parquet file keeps their values only,
+    and this beside."""
+    try:
+        columns = (table.schema.pandas_metadata or {}).get("columns", [])
+        return {str(c["name"]) for c in columns if c.get("pandas_type") == "categorical"}
+    except (ValueError, KeyError, TypeError, AttributeError):  # text that pandas did not write
+        return set()
+
+
+def _from_arrow(name: str, column: Any, declared: Collection[str] = ()) -> TableColumn:
     import pyarrow
     from pyarrow import types
 
     kind = column.type
     if types.is_dictionary(kind):
         return _categories(name, _objects(column.to_pylist()), _order_of(column))
+    if name in declared:
+        return _categories(name, _objects(column.to_pylist()), None)
     if types.is_null(kind):
         return _numbers(name, np.full(len(column), np.nan), "f")
     if types.is_boolean(kind):

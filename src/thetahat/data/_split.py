@@ -107,6 +107,8 @@ def whole(
 ) -> tuple[Any, Any, Classes | None]:
     """Return what is split, as a Table where it is standardised, its arrays and its classes."""
     classes = None
+    if isinstance(obs, Table):
+        check_order({"frame": obs.labels, **rules})
     if isinstance(obs, Data):
         raise DataError("these Data are split already; give the observations or the table")
     if not isinstance(obs, Table):

@@ -14,7 +14,7 @@ from thetahat.data._cells import cells_of
 from thetahat.data._checks import Scan, TablePlan, look, plan, verdict
 from thetahat.data._classes import Classes
 from thetahat.data._column_names import ColumnNames
-from thetahat.data._columns import TableColumn, index_names
+from thetahat.data._columns import TableColumn, index_names, table_kind
 from thetahat.data._containers import Observations, is_concrete
 from thetahat.data._encoder import Encoder, Feature, names_of_array
 from thetahat.data._leaks import say_suspicious
@@ -64,6 +64,13 @@ class Table:
     def obs(self) -> Observations:
         """x, y and weight, not standardised."""
         return Observations(self.x, self.y, self.weight)
+
+    @property
+    def labels(self) -> Any:
+        """The rows of a frame of pandas, with their labels and without columns; else None."""
+        if table_kind(self.source) != "pandas":
+            return None
+        return self.source.iloc[slice(None) if self.rows is None else self.rows, :0]
 
     def __len__(self) -> int:
         return len(self.y)

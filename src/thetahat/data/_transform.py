@@ -439,7 +439,9 @@ def _scale(mean: Any, variance: Any, low: Any, high: Any, xp: Any, one: Any) -> 
     std = xp.sqrt(variance)
     noise = 10 * xp.finfo(std.dtype).eps * xp.abs(mean)
     same = low == high
-    return xp.where(same, low, mean), xp.where((std > noise) & ~same, std, one)
+    lost = ~same & ((high - low) ** 2 == 0)  # too small to be squared: refused where it is fitted
+    unit = xp.where(lost, 1.0, one)
+    return xp.where(same, low, mean), xp.where((std > noise) & ~same, std, unit)
 
 
 def _check_filled(table: Table, x_mean: Any, x_fill: Any) -> None:

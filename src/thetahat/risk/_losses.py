@@ -155,7 +155,9 @@ def cross_entropy(
             f"cross_entropy needs y to be an integer class of shape () or one-hot of shape"
             f" {logits.shape}; got {label.dtype} of shape {label.shape}"
         )
-    return -jnp.take(logs, label, mode="clip")
+    value = -jnp.take(logs, label, mode="clip")
+    # Compiled, the logarithm of a probability of 1 may be rounded to a little above 0.
+    return jnp.where(value < 0, value - jax.lax.stop_gradient(value), value)
 
 
 fractional_logit = Loss("fractional_logit", logistic, PREDICTION, SHARES)

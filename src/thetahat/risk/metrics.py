@@ -125,8 +125,8 @@ class _Pinball:
     kind = NUMBERS
     __name__ = "pinball"
 
-    def __call__(self, prediction: Any, target: Any, weight: Any = None) -> Any:
-        """Compute it."""
+    def __call__(self, prediction: Any, target: Any, weight: Any) -> Any:
+        """Compute it; by three arguments a Metric knows a function of a whole part."""
         return _in_double_precision(self._computed)(prediction, target, weight)
 
     def _computed(self, prediction: Any, target: Any, weight: Any) -> Any:

@@ -46,6 +46,10 @@ MEMBER = "member"
 """A word in the names of the members' runs."""
 MOST_MEMBERS = 1000
 """Members of a bag: the average of more is hardly another one."""
+_OF_TORCH = (
+    "fit_bagged() averages fits by JAX, and PyTorch trains this Task; leave backend='torch' out, if"
+    " the module can be converted, or average the predictions of th.fit_many over seeds"
+)
 _OF_ONE = ("data_train", "data_val", "init", "code")
 """Facts of a member or of a Result that are not those of the run of an average."""
 
@@ -129,6 +133,8 @@ def fit_bagged(
             f"fit_bagged() holds out rows of a table, and this Task has {has}; fit it from several"
             " seeds by th.fit_many"
         )
+    if task.backend == "torch":
+        raise ConfigError(_OF_TORCH)
 
     def experiment(member: Seed = 0) -> Task:
         return rotated(task, member, members)
@@ -152,6 +158,8 @@ def bag(results: Sequence[Result]) -> Bag:
 
     Args:    results: of the Tasks that ``rotated`` made, in the order of the members.
     """
+    if not hasattr(results[0].fitted, "predictor") or not hasattr(results[0].fitted, "build"):
+        raise ConfigError(_OF_TORCH)
     own = results[0].task.data  # of the first member: that of the Task itself
     rows = getattr(own, "rows", None)
     results = [_with_rows(r, own, k, len(results)) for k, r in enumerate(results)]

@@ -80,7 +80,9 @@ class FittedFunction(ABC):
     @property
     def risk_unit(self) -> RiskUnit | None:
         """What a risk of 1 is, in units of the target; None where that is not known."""
-        return risk_unit(self._scores.loss, self._scores.residual, self._transform)
+        begun = "start" in self.provenance
+        where = f"in the training part{' of the fit that it started from' * begun}"
+        return risk_unit(self._scores.loss, self._scores.residual, self._transform, where)
 
     @property
     def _transform(self) -> Any:

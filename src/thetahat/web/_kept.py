@@ -89,8 +89,9 @@ def read_tables_ahead(store: Store, sweep: SweepRow) -> None:
     several = about["n_settings"] > 1
     alone = several and all(one["runs"] < 2 for one in about["settings"])
     which = [-1] if alone else [0, 1] if several else [0]
-    name = about["tables"][0]["name"]
-    table_view(store, sweep, name, x="", y="", exact="", which=which, q=(0.05, 0.95))
+    first = about["tables"][0]
+    exact = "exact" if "exact" in first["columns"] else ""
+    table_view(store, sweep, first["name"], x="", y="", exact=exact, which=which, q=(0.05, 0.95))
 
 
 def table_view(
@@ -206,10 +207,7 @@ def _shown(
     reference: Sequence[str],
 ) -> dict[str, Any]:
     xs = bands.by[x]
-    every = max(1, -(-len(xs) // _MOST_PLACES))
-    at = [*range(0, len(xs), every)]
-    if len(xs) and at[-1] != len(xs) - 1:
-        at.append(len(xs) - 1)
+    at = _drawn_places(len(xs))
     low, middle, high = bands.columns[y]
     ends = bands.setting.ends
     lines = _lines(store, sweep, bands, name, x, y)
@@ -229,6 +227,12 @@ def _shown(
         "exact": [_cell(bands.columns[reference[0]][1][k]) for k in at] if reference else [],
         "lines": lines,
     }
+
+
+def _drawn_places(n: int) -> list[int]:
+    """Return the places of n points that are drawn: every k-th, and the last."""
+    at = [*range(0, n, max(1, -(-n // _MOST_PLACES)))]
+    return at if not n or at[-1] == n - 1 else [*at, n - 1]
 
 
 def _lines(
@@ -294,11 +298,11 @@ def run_table(store: Store, run: RunRow, name: str, step: int | None) -> dict[st
     kind = next(one.kind for one in list_tables(store, run.id) if one.name == name)
     numbers = [k for k, column in columns.items() if column.dtype.kind in "fib"]
     rows = max((len(column) for column in columns.values()), default=0)
-    every = max(1, -(-rows // _MOST_PLACES))
+    at = _drawn_places(rows)
     return {
         "rows": rows,
         "kind": kind,
-        "columns": {k: [_cell(v) for v in column[::every]] for k, column in columns.items()},
+        "columns": {k: [_cell(column[i]) for i in at] for k, column in columns.items()},
         "numbers": numbers,
         "drawn": drawn_columns([k for k in numbers if k != next(iter(columns))], kind)[0],
         "first": {k: [_cell(v) for v in column[:_MOST_ROWS]] for k, column in columns.items()},

@@ -124,13 +124,13 @@ def work_and_report(
     """Work on a sweep, and report progress on standard error."""
     from thetahat.cli.commands._ui import beside
     from thetahat.cli.terminal._sweep_progress import View
-    from thetahat.sweep.agent import Tally, spec_of, work_on
+    from thetahat.sweep.agent import Tally, is_done, spec_of, work_on
 
     where = store_flag(args.store)
     spec = spec_of(sweep)
     with beside(args) as stay:
         with View(store, sweep, spec.metric, quiet=args.quiet, where=where) as view:
-            if _is_done(store, sweep):
+            if is_done(store, sweep):
                 tally = Tally(state=sweep.state)
             else:
                 if stored := sweep.plan.get("trackers"):
@@ -142,14 +142,6 @@ def work_and_report(
         if not tally.interrupted:
             stay()
     return tally
-
-
-def _is_done(store: Store, sweep: SweepRow) -> bool:
-    """Tell whether a sweep is over and has no waiting or orphaned run."""
-    from thetahat.store import count_runs
-
-    counts = count_runs(store, sweep.id)
-    return sweep.over and not counts.get("running") and not counts.get("queued")
 
 
 def exit_code(tally: Tally) -> int:

@@ -117,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
     listed: list[RunRow] = []
     groups: list[Group] = []
     metric, changed = "val_risk", []
+    first: Sequence[str] = ()
     place = locate(args.store)
     default = args.store is None and "THETAHAT_STORE" not in os.environ
     if default and not isinstance(place, Server) and not place.is_file():
@@ -135,6 +136,8 @@ def run(args: argparse.Namespace) -> int:
                     store, where=conditions, sort=args.sort, limit=most, **scope
                 )
             sweeps = {run.sweep_id for run in found} - {None}
+            if len(sweeps) == 1:
+                first = _metrics_of_sweep(store, str(*sweeps))
             if args.format == "table" and len(sweeps) == 1:
                 changed = changed_code(store, str(*sweeps))
         if not found and args.format == "table":
@@ -142,10 +145,19 @@ def run(args: argparse.Namespace) -> int:
     if grouped:
         _print_groups(groups, metric, args)
     else:
-        print_runs(listed, args.format, args.columns, raw=args.raw)
+        print_runs(listed, args.format, args.columns, raw=args.raw, first=first)
     if changed and found:
         print_beside(f"{', '.join(changed)} changed between runs: not all are of one program")
     return 0
+
+
+def _metrics_of_sweep(store: Store, sweep_id: str) -> list[str]:
+    """Return the metric of a sweep's file, or its metrics; none if it has none."""
+    from thetahat.analysis import read_file
+    from thetahat.store import find_sweep
+
+    file = read_file(find_sweep(store, sweep_id).spec)
+    return [name for name, _ in file.objectives] or [n for n in (file.metric,) if n is not None]
 
 
 def _grouped(store: Store, read: Grouping, args: argparse.Namespace) -> tuple[list[Group], str]:

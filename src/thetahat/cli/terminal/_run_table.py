@@ -29,13 +29,13 @@ def print_runs(
     *,
     tell: bool = True,
     raw: bool = False,
-    first: str | None = None,
+    first: Sequence[str] = (),
 ) -> None:
     """Print runs in a format; without columns asked for, JSON is the full listing.
 
     Args:    tell: note which columns are hidden, and how to choose others.
              raw: whether CSV keeps text that a spreadsheet would run.
-             first: the metric of their sweep, which comes before the others.
+             first: the metrics of their sweep, which come before the others.
     """
     from thetahat.store import check_columns, value_of
 
@@ -212,14 +212,14 @@ def _key(parameter: str) -> str:
 
 
 def default_columns(
-    found: Sequence[RunRow], *, everything: bool = False, first: str | None = None
+    found: Sequence[RunRow], *, everything: bool = False, first: Sequence[str] = ()
 ) -> list[Column]:
     """Choose the columns that differ between the runs, with their priority on a narrow screen."""
     metrics = _ordered(key for run in found for key in run.metrics)
-    if first is not None:
+    if first:
         # Programs log in any order: the table has one.
-        risks = {name: i for i, name in enumerate(_METRICS_FIRST)}
-        metrics.sort(key=lambda name: (name != first, risks.get(name, len(risks)), name))
+        places = {name: i for i, name in enumerate(dict.fromkeys([*first, *_METRICS_FIRST]))}
+        metrics.sort(key=lambda name: (places.get(name, len(places)), name))
     flat = [flat_config(run.config) for run in found]
     config = list(dict.fromkeys(key for one in flat for key in one))
     if everything:
@@ -234,10 +234,11 @@ def default_columns(
     if _need_members(found):
         columns.append(Column("member", priority=89))
     columns += [Column(f"config.{k}", k, priority=78, digits=6) for k in varying]
-    columns += [
-        Column(f"metrics.{key}", key, priority=(85 if _common(found, key) else 25) - 5 * i)
-        for i, key in enumerate(metrics[:_MOST_METRICS])
-    ]
+    for i, key in enumerate(metrics[:_MOST_METRICS]):
+        # Where the sweep's own metrics are known, the parameters stay longer than the others.
+        most = 75 if first and key not in first else 85
+        priority = (most if _common(found, key) else 25) - 5 * i
+        columns.append(Column(f"metrics.{key}", key, priority=priority))
     # One column is enough if the parameter equals the number of epochs of every run.
     if "epochs" not in varying or any(run.config.get("epochs") != run.epochs for run in found):
         counted = {run.counted for run in found if run.epochs}

@@ -161,7 +161,7 @@ class View:
         if found:
             same = sum(run.metrics[name] == found[0].metrics[name] for run in found)
             say(f"the best by {name}{_alike(same)}{_early(found[0])}:")
-            print_runs(found[:BEST_RUNS], "table", None, tell=False, first=name)
+            print_runs(found[:BEST_RUNS], "table", None, tell=False, first=[name])
             searched = (".".join(path) for path in _searched(sweep))
             if told := shared_words(found[:BEST_RUNS], searched):
                 say(told)

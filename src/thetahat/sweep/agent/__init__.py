@@ -27,7 +27,9 @@ from thetahat.sweep.agent._create import (
 )
 from thetahat.sweep.agent._launch import (
     early_pool as early_pool,
+    is_done as is_done,
     pool_here as pool_here,
+    program_file as program_file,
     work_on as work_on,
 )
 from thetahat.sweep.agent._load_models import load_models as load_models
@@ -66,9 +68,11 @@ __all__ = [
     "extend_by",
     "extend_sweep",
     "find_out",
+    "is_done",
     "load_models",
     "new_sweep",
     "pool_here",
+    "program_file",
     "read_prior",
     "spec_of",
     "work_on",

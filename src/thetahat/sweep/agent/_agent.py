@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -42,6 +41,7 @@ from thetahat.sweep.agent._liveness import AgentWatch, StorePlace, proof_of_life
 from thetahat.sweep.agent._logged_metric import LoggedMetric
 from thetahat.sweep.agent._proposer import Proposer
 from thetahat.sweep.agent._recorder import Recorder
+from thetahat.sweep.agent._signals import TERMINATED_S, listening, was_terminated
 from thetahat.sweep.processes._process_group import end_programs, host_name
 
 POLL_S, BEAT_S, FLUSH_S, LOOK_S = 0.1, 5.0, 0.25, 1.0
@@ -195,11 +195,12 @@ class Agent:
         # With this space, an agent that ends on a full disk can return its runs to the queue.
         reserve = Reserve(self.store.folder)
         reserve.take()
-        with proof_of_life(self.store.folder / "agents", self.id), _listening(self._interrupt):
+        with proof_of_life(self.store.folder / "agents", self.id), listening(self._interrupt):
             self.queue.join(host_name(), os.getpid())
             try:
                 while self._turn():
                     pass
+                self._drop_terminated()
                 if self._unwritten:
                     # Once more: without it, the runs still go back to the queue.
                     with suppress(StoreError):
@@ -273,8 +274,23 @@ class Agent:
             full = len(self._unwritten) >= 4096 or self._search.early is not None
             if full or time.monotonic() >= until:
                 break
+        self._drop_terminated()
         self._judge(self._record())
         return True
+
+    def _drop_terminated(self) -> None:
+        """Forget the ends of programs that a signal to all of this job has ended, with this agent.
+
+        Slurm sends SIGTERM to each process of a job, to its agent perhaps last. Such runs are not
+        failed: this agent still holds them, and returns them to the queue when it leaves.
+        """
+        if not any(map(was_terminated, self._unwritten)):
+            return
+        until = time.monotonic() + TERMINATED_S
+        while not self._asked and time.monotonic() < until:
+            time.sleep(0.01)
+        if self._asked:
+            self._unwritten = [one for one in self._unwritten if not was_terminated(one)]
 
     def _live(self) -> None:
         """Renew the lease, read what users ask for, and find dead agents."""
@@ -456,8 +472,13 @@ class Agent:
         self.queue.end_waiting(reason)
         self.say(Remarked(f"{reason}: no new runs begin"))
 
-    def _interrupt(self, *_: Any) -> None:
-        """Handle Ctrl-C: the first finishes the chunk, the second stops at once."""
+    def _interrupt(self, which: int | None = None, *_: Any) -> None:
+        """Handle Ctrl-C: the first finishes the chunk, the second stops at once.
+
+        SIGTERM is as the first, however often it comes: a batch system and a shell both send it.
+        """
+        if which == signal.SIGTERM and self._asked:
+            return
         self._asked += 1
         if self._asked > 1:
             raise KeyboardInterrupt(f"go on with: thetahat agent {self.sweep.id}")
@@ -499,17 +520,3 @@ def _groups(again: Sequence[RunRow]) -> list[list[RunRow]]:
         whole = run.cohort if run.checkpoint and not run.alone else None
         groups.setdefault(whole or run.id, []).append(run)
     return list(groups.values())
-
-
-@contextmanager
-def _listening(interrupt: Callable[..., None]) -> Iterator[None]:
-    """Call ``interrupt`` at Ctrl-C and SIGTERM; only the main thread can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError
-from thetahat.core.places import opening
+from thetahat.core.places import Place, opening
 from thetahat.search import BLIND
 from thetahat.store import Follower, Store, SweepRow, count_runs, find_sweep, list_agents
 from thetahat.sweep.agent._agent import Agent, Say, Search, Tally
@@ -72,6 +72,12 @@ def work_on(
             return tally
         # The sweep goes on with another program.
         sweep, runner = find_sweep(store, sweep.id), None
+
+
+def is_done(store: Store, sweep: SweepRow) -> bool:
+    """Tell whether a sweep is over and has no waiting or orphaned run."""
+    counts = count_runs(store, sweep.id)
+    return sweep.over and not counts.get("running") and not counts.get("queued")
 
 
 # -- the search -----------------------------------------------------------------------------------
@@ -231,6 +237,28 @@ def pool_here(
     return Pool(store, lambda k: WorkerThread(experiment, log), 1, mode=mode, code=code)
 
 
+def program_file(sweep: SweepRow, place: Place) -> Path | None:
+    """Return the file of a sweep's program; None for a command without one.
+
+    Args:    place: of the store, for the message.
+    Raises:  ConfigError: no agent finds the program here.
+    """
+    spec, folder = spec_of(sweep), folder_of(sweep)
+    file = None if spec.program is None else find_program(spec, folder)
+    if spec.program is None and spec.function is not None:
+        raise ConfigError(
+            f"{spec.function}() of the sweep {sweep.id} was defined in a notebook or inside another"
+            " function, where no agent finds it; go on from Python with:"
+            f" {opening(sweep.id, place)}.resume({spec.function})"
+        )
+    if file is None and spec.program is not None and runs_program(spec):
+        raise ConfigError(
+            f"there is no file {spec.program} in {folder.absolute()}, where the sweep"
+            f" {sweep.id} was made; put it there again"
+        )
+    return file
+
+
 def start_runner(store: Store, sweep: SweepRow, work: Work) -> Pool | Processes:
     """Start workers if the program is an experiment, else make a runner of processes.
 
@@ -239,18 +267,7 @@ def start_runner(store: Store, sweep: SweepRow, work: Work) -> Pool | Processes:
     spec, plan = spec_of(sweep), options_from_json(sweep.plan)
     folder = folder_of(sweep)
     size = size_of(work, sweep.points)
-    file = None if spec.program is None else find_program(spec, folder)
-    if spec.program is None and spec.function is not None:
-        raise ConfigError(
-            f"{spec.function}() of the sweep {sweep.id} was defined in a notebook or inside another"
-            " function, where no agent finds it; go on from Python with:"
-            f" {opening(sweep.id, store.path)}.resume({spec.function})"
-        )
-    if file is None and spec.program is not None and runs_program(spec):
-        raise ConfigError(
-            f"there is no file {spec.program} in {folder.absolute()}, where the sweep"
-            f" {sweep.id} was made; put it there again"
-        )
+    file = program_file(sweep, store.path)
     if plan.mode != "process" and is_experiment(spec, folder):
         return _pool(store, sweep.id, spec, plan, folder, size, work)
     program = spec.program

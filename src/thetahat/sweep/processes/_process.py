@@ -365,7 +365,9 @@ _FRAME = re.compile(r'  File "(?!.*(?:site-packages|lib/python3|<frozen))(.*)", 
 _FATAL = ("Fatal Python error:", "terminate called", "panic:")
 _ABORTS = re.compile(r"Fatal Python error:|terminate called|F\d{4} \d\d:")
 """The first words of lines that Python, C++ and XLA write when they abort a process."""
-_IGNORED = re.compile(r"wandb:|Set the environment variable HYDRA_FULL_ERROR")
+_OF_HYDRA = "Set the environment variable HYDRA_FULL_ERROR"
+"""The last line of Hydra, below its message."""
+_IGNORED = re.compile(rf"wandb:|{_OF_HYDRA}|See https?:")
 _WINDOWS_CODES = {
     0xC0000005: "access violation",
     0xC00000FD: "stack overflow",
@@ -428,6 +430,8 @@ def signal_name(number: int) -> str:
 def last_words(stderr: str) -> str:
     """Return the exception of the last traceback of a stderr, else its last line.
 
+    Hydra prints a mistake of a config without a traceback, and details below it.
+
     >>> last_words("Traceback (most recent call last):\\n  File ...\\nKeyError: 'x'\\nbye")
     "KeyError: 'x'"
     """
@@ -435,15 +439,33 @@ def last_words(stderr: str) -> str:
     starts = [k for k, line in enumerate(lines) if line.endswith(_TRACEBACK)]
     if starts:
         indent, where = lines[starts[-1]].removesuffix(_TRACEBACK), ""
-        for line in lines[starts[-1] + 1 :]:
-            rest = line.removeprefix(indent)
-            if at := _FRAME.match(rest):
+        rest = [line.removeprefix(indent) for line in lines[starts[-1] + 1 :]]
+        for k, line in enumerate(rest):
+            if at := _FRAME.match(line):
                 where = f" ({PurePath(at[1]).name}, line {at[2]})"
-            if rest and not rest[0].isspace() and not rest.startswith(("|", "+")):
-                return _short(rest, where)
+            if line and not line[0].isspace() and not line.startswith(("|", "+")):
+                # "Error in call to target 'Net':" says what failed, the next line says why.
+                below = [more.strip() for more in rest[k + 1 : k + 2] if line.endswith(":")]
+                return _short(" ".join([line, *below]).rstrip(), where)
+    hydra = [k for k, line in enumerate(lines) if line.startswith(_OF_HYDRA)]
+    if hydra and (said := _words_of_hydra(lines[: hydra[-1]])):
+        return _short(said)
     fatal = [line for line in lines if line.startswith(_FATAL)]
     said = fatal[-1:] or [line for line in lines if line.strip() and not _IGNORED.match(line)]
     return _short(said[-1].strip()) if said else ""
+
+
+def _words_of_hydra(lines: Sequence[str]) -> str:
+    """Return the message of Hydra at the end of these lines, without indented details and lists."""
+    said: list[str] = []
+    for k in range(len(lines) - 1, -1, -1):
+        line = lines[k]
+        detail = not line.strip() or line[0].isspace() or _IGNORED.match(line)
+        if said and detail:
+            break
+        if not detail and not line.endswith(":"):  # the head of a list, such as the search path
+            said.insert(0, line.rstrip("."))
+    return "; ".join(said[-3:])
 
 
 def _short(line: str, tail: str = "") -> str:

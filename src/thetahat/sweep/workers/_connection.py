@@ -151,7 +151,7 @@ class WorkerProcess:
                 Client(self._address).close()
             self._listener.close()
         if self.link is None and self.alive:
-            self.process.terminate()
+            self.process.kill()  # it has nothing to finish, and outlives SIGTERM
 
     def close(self, patience_s: float = 2.0) -> None:
         """End the process: ask first, then kill."""

@@ -49,6 +49,7 @@ def serve(link: Connection) -> dict[str, str]:
         if not pid:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.close(woken)
             os.close(wakes)
             link.close()
@@ -85,6 +86,8 @@ def _separate(log: str) -> None:
 
 def main() -> NoReturn:
     """Load, fork, and in each child, work."""
+    # A batch system sends it to all processes of a job; the server ends when its agent has.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     link = Connection(int(sys.argv[1]))
     os.set_inheritable(link.fileno(), False)
     for name in (*LOADED, *sys.argv[2:]):

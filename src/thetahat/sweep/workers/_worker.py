@@ -322,8 +322,9 @@ def resident() -> int:
 
 def main(load: Callable[[], Any]) -> None:
     """Connect to the agent, load the experiment, and serve."""
-    # The agent handles Ctrl-C, and tells its workers what to do.
+    # The agent handles Ctrl-C and SIGTERM, and tells its workers what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _outlive_sigterm()
     link = Client(os.environ[ADDRESS], authkey=bytes.fromhex(os.environ[KEY]))
     notices: list[str] = []
 
@@ -349,6 +350,17 @@ def main(load: Callable[[], Any]) -> None:
     except (EOFError, BrokenPipeError, ConnectionResetError):
         # The agent is gone: the checkpoint holds what was done.
         pass
+
+
+def _outlive_sigterm() -> None:
+    """Do nothing at SIGTERM: a batch system sends it to all processes of a job at once.
+
+    What an experiment starts, such as data loaders, still ends by it: a handler does not outlast
+    the start of another program, as SIG_IGN would, and forks get the default back.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 def _load() -> Any:

@@ -116,7 +116,8 @@ def metrics(fitted: FittedMember) -> Mapping[str, float]:
     if not fitted.task.metrics:
         return {}
     with precision(fitted.task.dtype):
-        member = make_member(fitted.task, fitted.frozen, models.adapt(fitted.task.model, 0))
+        adapted, units = models.adapt(fitted.task.model, 0), fitted.data.transform
+        member = make_member(fitted.task, fitted.frozen, adapted, units)
         parts = {k: cast(v, fitted.task.dtype) for k, v in parts_of(fitted.data).items()}
         found = jax.jit(member.final)(fitted.trained, parts)
     risks = {f"{part}_risk" for part in parts}

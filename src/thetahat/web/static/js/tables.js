@@ -5,6 +5,7 @@ import { fill, h, panel, select, toggle } from "./dom.js";
 import { brief, finite, many, short } from "./format.js";
 
 const BANDS = [["90", "5 to 95 %"], ["80", "10 to 90 %"], ["50", "25 to 75 %"], ["100", "least to greatest"]];
+const NONE = "-";
 const query = (words) => new URLSearchParams(Object.entries(words).filter(([, v]) => v !== "" && v !== null && v !== undefined));
 
 // The panel of a sweep's tables; null if its runs have none.
@@ -24,7 +25,8 @@ class SweepTables {
     Object.assign(this, { id, about, charts: [] });
     const names = about.tables.map((t) => t.name);
     this.name = names.includes(view.get("table")) ? view.get("table") : names[0];
-    for (const key of ["tx", "ty", "exact"]) this[key] = view.get(key);
+    for (const key of ["tx", "ty"]) this[key] = view.get(key);
+    this.exact = view.get("exact") || this.reference();
     this.band = view.get("tband", "90");
     this.single = view.get("tlines") !== "0";
     // Without replicates all runs are one group.
@@ -35,14 +37,17 @@ class SweepTables {
     this.root = this.made.root;
     this.controls = h("div.tools");
     this.box = h("div.grid");
-    this.made.body.append(tabs(names, this.name, (name) => { this.name = name; Object.assign(this, { tx: "", ty: "", exact: "" }); this.keep(); this.load(); }), this.controls, this.box);
+    this.made.body.append(tabs(names, this.name, (name) => { this.name = name; Object.assign(this, { tx: "", ty: "", exact: this.reference() }); this.keep(); this.load(); }), this.controls, this.box);
     this.load();
   }
 
-  keep() { view.set({ table: this.name, tx: this.tx, ty: this.ty, exact: this.exact, ta: this.a, tb: this.b, tband: this.band === "90" ? null : this.band, tlines: this.single ? null : "0" }); }
+  // A column called exact is the reference until another, or none, is chosen.
+  reference() { return this.about.tables.find((t) => t.name === this.name).columns.includes("exact") ? "exact" : ""; }
+
+  keep() { view.set({ table: this.name, tx: this.tx, ty: this.ty, exact: this.exact === this.reference() ? null : this.exact, ta: this.a, tb: this.b, tband: this.band === "90" ? null : this.band, tlines: this.single ? null : "0" }); }
 
   async load() {
-    const asked = query({ name: this.name, x: this.tx, y: this.ty, exact: this.exact, band: this.band, settings: [this.a, this.b].filter((s, i) => i === 0 || s !== "").join(",") });
+    const asked = query({ name: this.name, x: this.tx, y: this.ty, exact: this.exact === NONE ? "" : this.exact, band: this.band, settings: [this.a, this.b].filter((s, i) => i === 0 || s !== "").join(",") });
     const now = String(asked);
     this.asked = now;
     let found;
@@ -60,7 +65,7 @@ class SweepTables {
     const pooled = about.n_settings > 1 ? [["-1", "all runs together"]] : [];
     const others = found.numbers.filter((c) => c !== found.x);
     fill(this.controls, pick("across", found.columns, found.x, "tx"), pick("up", others, found.y, "ty"),
-      pick("reference", [["", "none"], ...others.filter((c) => c !== found.y)], found.exact || "", "exact"),
+      pick("reference", [[NONE, "none"], ...others.filter((c) => c !== found.y)], found.exact || NONE, "exact"),
       about.n_settings > 1 && pick("setting", [...named, ...pooled], this.a, "a"),
       about.n_settings > 1 && pick("beside", [["", "nothing"], ...named, ...pooled], this.b, "b"),
       pick("band", BANDS, this.band, "band"),
@@ -171,6 +176,16 @@ export async function keptPanels(id) {
   return { key: JSON.stringify(about), panels: [about.tables.length && runTables(path, about.tables), about.files.length && runFiles(path, about)].filter(Boolean) };
 }
 
+// Each bar is as wide as its bin.
+function histogramOption({ left, right, count }, grid) {
+  const data = count.map((n, k) => [left[k], right[k], n]).filter((d) => d.every(finite));
+  const [low, high] = [Math.min(...data.map((d) => d[0])), Math.max(...data.map((d) => d[1]))];
+  return base({ xAxis: axis("value", { min: low, max: high, splitLine: { show: false } }), yAxis: axis("count", { nameGap: 44, min: 0 }), grid,
+    tooltip: tooltip({ trigger: "item", formatter: ({ value: [from, to, n] }) => tip(`${short(from)} to ${short(to)}`, [["count", short(n)]]) }),
+    series: [{ type: "custom", name: "count", data, encode: { x: [0, 1], y: 2 }, clip: true,
+      renderItem: (params, api) => { const [from, to] = [api.coord([api.value(0), api.value(2)]), api.coord([api.value(1), 0])]; return { type: "rect", shape: { x: from[0], y: from[1], width: Math.max(1, to[0] - from[0] - 1), height: to[1] - from[1] }, style: { fill: lineColour(0), opacity: 0.75 } }; } }] });
+}
+
 function runTables(path, tables) {
   const made = panel("Tables", "");
   const [controls, box] = [h("div.tools"), h("div")];
@@ -192,8 +207,10 @@ function runTables(path, tables) {
       drawn = chart("", `${y} by ${x}`);
       const words = !found.numbers.includes(x);
       const pairs = found.columns[x].map((v, k) => [v, found.columns[y][k]]);
-      drawn.set(() => base({ xAxis: axis(x, words ? { type: "category", data: found.columns[x].map(String) } : { min: "dataMin", max: "dataMax" }), yAxis: axis(y, { nameGap: 44 }), grid: { left: 8, right: 16, top: 14, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "all" },
-        tooltip: tooltip({ trigger: "axis", formatter: (ps) => tip(`${x} ${short(ps[0].value[0])}`, [[y, short(ps[0].value[1])]]) }), series: [{ type: words ? "bar" : "line", name: y, data: pairs, showSymbol: false, lineStyle: { color: lineColour(0), width: 1.8 }, itemStyle: { color: lineColour(0) }, ...(found.kind === "histogram" && y === "count" ? { step: "end", areaStyle: { opacity: 0.15 } } : {}) }] }));
+      const bars = found.kind === "histogram" && x === "left" && y === "count" && found.columns.right?.length === found.rows;
+      const grid = { left: 8, right: 16, top: 14, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "all" };
+      drawn.set(() => (bars ? histogramOption(found.columns, grid) : base({ xAxis: axis(x, words ? { type: "category", data: found.columns[x].map(String) } : { min: "dataMin", max: "dataMax" }), yAxis: axis(y, { nameGap: 44 }), grid,
+        tooltip: tooltip({ trigger: "axis", formatter: (ps) => tip(`${x} ${short(ps[0].value[0])}`, [[y, short(ps[0].value[1])]]) }), series: [{ type: words ? "bar" : "line", name: y, data: pairs, showSymbol: false, lineStyle: { color: lineColour(0), width: 1.8 }, itemStyle: { color: lineColour(0) } }] })));
     }
     const first = Object.values(found.first)[0]?.length || 0;
     const number = (c) => found.numbers.includes(c);
@@ -216,8 +233,8 @@ function runFiles(path, about) {
   const latest = new Map(about.files.filter((f) => f.media).map((f) => [f.name, f]));
   const shown = [...latest.values()].slice(0, 24).map((file) => h("figure.kept", {}, file.media === "text/html"
     ? h("iframe", { sandbox: "", loading: "lazy", src: at(file), title: label(file) })
-    : h("img", { src: at(file), loading: "lazy", alt: label(file) }), h("figcaption.dim.small", { title: label(file) }, brief(label(file), 60))));
-  made.body.append(h("div.gallery", {}, shown), h("div.bounded", { tabindex: "0", role: "group", "aria-label": "files" }, h("table.plain", {}, h("thead", {}, h("tr", {}, ["name", "step", "kind", "size"].map((w) => h("th", {}, w)))),
+    : h("img", { src: at(file), loading: "lazy", alt: label(file), onload: ({ target }) => target.classList.toggle("tiny", target.naturalWidth < 64 && target.naturalHeight < 64) }), h("figcaption.dim.small", { title: label(file) }, brief(label(file), 60))));
+  made.body.append(h("div.gallery", {}, shown), h("div.bounded", { tabindex: "0", role: "group", "aria-label": "files" }, h("table.plain", {}, h("thead", {}, h("tr", {}, ["name", "step", "kind", "size"].map((w) => h(w === "size" ? "th.num" : "th", {}, w)))),
     h("tbody", {}, about.files.map((f) => h("tr", {}, h("td", {}, h("a", { href: `${at(f)}?download=1`, download: "" }, f.name)), h("td", {}, f.step ?? ""), h("td", {}, f.kind), h("td.num", {}, size(f.bytes))))))));
   made.say(`${many(about.n_files, "file")}${about.n_files > about.files.length ? `, the last ${about.files.length} listed` : ""}. HTML is shown without its scripts; a click on a name downloads the file.`);
   return made.root;

@@ -1,0 +1,84 @@
+"""Categories of numbers and codes of missing values are the same in frames and in files."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import thetahat as th
+
+N = 12
+FRAME = pd.DataFrame(
+    {
+        "y": np.arange(float(N)),
+        "area": pd.Categorical([5, 7, -9] * 4),
+        "rate": np.array([-99.9, 1, 2, 3] * 3, "float32"),
+        "kind": pd.Categorical(["a", "b", "a", "c"] * 3),
+    }
+)
+NAMES = ("area=-9", "area=5", "area=7")
+
+
+def sources(folder: Path) -> dict[str, object]:
+    path = folder / "t.parquet"
+    FRAME.to_parquet(path)
+    return {
+        "frame": FRAME,
+        "Parquet": path,
+        "arrow": pa.Table.from_pandas(FRAME),
+        "arrow of Parquet": pq.read_table(path),
+    }
+
+
+def test_a_category_of_numbers_is_one_in_every_source(tmp_path: Path) -> None:
+    for name, source in sources(tmp_path).items():
+        table = th.read_table(source, "y", features=["area"])
+        assert table.names == NAMES, name
+        assert table.x.sum(0).tolist() == [4, 4, 4], name
+        classes = th.read_table(source, "area", features=["y"]).classes
+        assert classes == (-9, 5, 7), name
+    stream = th.stream_table([tmp_path / "t.parquet"], "y", features=["area"])
+    assert stream.names == NAMES
+
+
+@pytest.mark.parametrize("name", ["frame", "Parquet", "arrow", "arrow of Parquet"])
+def test_codes_of_missing_values_are_found_in_categories_and_single_precision(
+    name: str, tmp_path: Path
+) -> None:
+    given = {"na_values": [-9, -99.9, "c"], "missing": "mean"}
+    table = th.read_table(sources(tmp_path)[name], "y", **given)
+    assert table.names == ("area=5", "area=7", "rate", "kind=a", "kind=b")
+    gone = np.isnan(table.x)
+    assert gone[:, 0].tolist() == (FRAME["area"].astype(int) == -9).tolist()
+    assert gone[:, 2].tolist() == (FRAME["rate"] < -50).tolist()
+    assert gone[:, 3].tolist() == (FRAME["kind"] == "c").tolist()
+
+
+def test_a_code_is_found_in_a_file_of_stata(tmp_path: Path) -> None:
+    FRAME[["y", "rate"]].to_stata(tmp_path / "t.dta", write_index=False)
+    table = th.read_table(tmp_path / "t.dta", "y", na_values=-99.9, missing="mean")
+    assert np.isnan(table.x[:, 0]).sum() == 3
+
+
+@pytest.mark.filterwarnings("ignore::thetahat.core.errors.Notice")  # of sizes, and dropped rows
+@pytest.mark.parametrize("dropped", [False, True])
+@pytest.mark.parametrize("rule", ["groups", "order", "stratify"])
+def test_a_rule_in_another_order_than_the_frame_is_refused(rule: str, dropped: bool) -> None:
+    frame = FRAME[["y", "rate"]].astype(float)
+    if dropped:
+        frame.loc[2, "rate"] = np.nan
+    table = th.read_table(frame, "y", missing="drop")
+    values = pd.Series(np.arange(N) // 3, frame.index)
+    values = values.drop(2) if dropped else values
+    split = {"seed": 0, "train": 0.6, "val": 0, "test": 0.4, rule: values}
+    right = th.split(table, **split)
+    assert th.split(table, **{**split, rule: values.to_numpy()}).rows["test"].tolist() == (
+        right.rows["test"].tolist()
+    )
+    with pytest.raises(th.InputError, match=f"rows of {rule} are in another order than those of f"):
+        th.split(table, **{**split, rule: values.iloc[::-1]})
+    with pytest.raises(th.InputError, match="in another order"):
+        th.folds(table, 2, **{rule: values.iloc[::-1]})
