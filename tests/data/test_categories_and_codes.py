@@ -82,3 +82,49 @@ def test_a_rule_in_another_order_than_the_frame_is_refused(rule: str, dropped: b
         th.split(table, **{**split, rule: values.iloc[::-1]})
     with pytest.raises(th.InputError, match="in another order"):
         th.folds(table, 2, **{rule: values.iloc[::-1]})
+
+
+A, B = FRAME["y"] + 1, FRAME["y"] * 2
+TURNED = B.iloc[::-1]
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda b: th.read_table({"y": FRAME["y"], "a": A, "b": b}, "y"), "b"),
+        (lambda b: th.split(({"u": A, "v": b}, FRAME["y"].to_numpy())), r"x\['v'\]"),
+        (lambda b: th.Data(((A.to_frame(), b.to_frame()), FRAME["y"].to_numpy())), r"x\[1\]"),
+        (lambda b: th.Batches((A.to_frame(), b), 4), "y"),
+        (lambda b: th.dml("y", "d", ["b"], data={"y": FRAME["y"], "d": A, "b": b}), r"data\['b'\]"),
+        (lambda b: line().predict({"a": A, "b": b}), "b"),
+    ],
+)
+def test_series_in_a_mapping_or_tuple_are_in_one_order_or_refused(call, name) -> None:
+    with pytest.raises(th.InputError, match=f"the rows of {name} are in another order than those"):
+        call(TURNED)
+
+
+def line() -> th.Result:
+    table = th.read_table({"y": FRAME["y"], "a": A, "b": B.to_numpy() ** 2}, "y")
+    return th.fit(th.Task(th.models.Linear(2), th.split(table, seed=0), epochs=1))
+
+
+def test_whole_numbers_that_double_precision_merges_are_refused_in_arrays() -> None:
+    k = np.arange(20)
+    with pytest.raises(th.InputError, match="column 'x' holds integers beyond 2"):
+        th.split(((2**60 + k)[:, None], k), standardize=True)
+    with pytest.raises(th.InputError, match="column 'y' holds integers beyond 2"):
+        th.split((k[:, None], 2**53 + k), standardize=True)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_durations_are_refused(standardize: bool) -> None:
+    days = np.arange(20).astype("timedelta64[D]")
+    with pytest.raises(th.InputError, match=r"y has dtype timedelta64\[D\]; give numbers"):
+        th.split((np.ones((20, 1)), days), standardize=standardize)
+
+
+def test_a_series_as_target_is_answered_in_one_line() -> None:
+    with pytest.raises(th.InputError, match="target=Series; give the name of a column") as caught:
+        th.read_table(FRAME, FRAME["y"])
+    assert "\n" not in str(caught.value)

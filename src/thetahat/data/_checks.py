@@ -431,7 +431,12 @@ def _repeated(names: Sequence[str]) -> list[str]:
 def _several(names: Any, role: str) -> tuple[str, ...]:
     found = (names,) if isinstance(names, str) else names
     if not isinstance(found, Iterable) or not all(isinstance(name, str) for name in found):
-        raise DataError(f"{role}={names!r}; give the name of a column as text, or a list of names")
+        shown = (
+            repr(names) if isinstance(names, (int, float, list, tuple)) else type(names).__name__
+        )
+        raise DataError(
+            f"{role}={shown:.80}; give the name of a column as text, or a list of names"
+        )
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError
-from thetahat.data._row_order import unmasked
+from thetahat.data._row_order import check_order, unmasked
 
 WHOLE = 2**53
 """Whole numbers up to it are exact in double precision."""
@@ -135,6 +135,7 @@ def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Tab
         declared = _categories_of_pandas(table)
         columns = {name: _from_arrow(name, table.column(name), declared) for name in names}
     else:
+        check_order({"": {name: table[name] for name in names}})
         columns = {name: column_of(name, table[name]) for name in names}
     if len({len(column.values) for column in columns.values()}) > 1:
         said = ", ".join(f"{name} {len(column.values)}" for name, column in columns.items())
@@ -156,7 +157,7 @@ def column_of(name: str, values: Any) -> TableColumn:
             " columns a name"
         )
     if values.dtype.kind in "fiub":
-        _refuse_merged(name, values)
+        refuse_merged(name, values)
         return _numbers(name, values.astype(np.float64), values.dtype.kind)
     if values.dtype.kind in "mMc":
         return _other(name, values.tolist(), str(values.dtype))
@@ -171,7 +172,7 @@ def _from_pandas(name: str, series: Any) -> TableColumn:
     kind = getattr(dtype, "kind", "O")
     if kind in "fiub" and words not in ("str", "string"):
         if kind in "iu":
-            _refuse_merged(name, np.asarray(series[~missing].tolist(), object))
+            refuse_merged(name, np.asarray(series[~missing].tolist(), object))
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
         return _numbers(name, np.where(missing, np.nan, values), kind)
     if kind in "mMc" or words.startswith(("datetime", "timedelta", "period", "interval")):
@@ -189,7 +190,7 @@ def _from_polars(name: str, series: Any) -> TableColumn:
     if dtype == polars.Boolean or dtype.is_numeric() or dtype == polars.Null:
         kind = "b" if dtype == polars.Boolean else "i" if dtype.is_integer() else "f"
         if kind == "i":
-            _refuse_merged(name, series.drop_nulls().to_numpy())
+            refuse_merged(name, series.drop_nulls().to_numpy())
         return _numbers(name, np.array(series.cast(polars.Float64).to_numpy(), np.float64), kind)
     if dtype == polars.String or dtype == polars.Object:
         return from_objects(name, series.to_list())
@@ -222,7 +223,7 @@ def _from_arrow(name: str, column: Any, declared: Collection[str] = ()) -> Table
         return _numbers(name, np.array(values, np.float64), "b")
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         if types.is_integer(kind):
-            _refuse_merged(name, column.drop_null().to_numpy())
+            refuse_merged(name, column.drop_null().to_numpy())
         values = column.cast(pyarrow.float64(), safe=False).to_numpy()
         whole = "i" if types.is_integer(kind) else "f"
         return _numbers(name, np.array(values, np.float64), whole)
@@ -237,7 +238,7 @@ def from_objects(name: str, values: Iterable[Any]) -> TableColumn:
     there = [v for v in values if v is not None]
     if all(isinstance(v, (bool, np.bool_, numbers.Real, decimal.Decimal)) for v in there):
         whole = [v for v in there if isinstance(v, numbers.Integral)]
-        _refuse_merged(name, np.array(whole, object))
+        refuse_merged(name, np.array(whole, object))
         floats = [np.nan if v is None else float(v) for v in values]
         kinds = {"b" if isinstance(v, (bool, np.bool_)) else _kind_of(v) for v in there}
         return _numbers(name, np.array(floats, np.float64), kinds.pop() if len(kinds) == 1 else "f")
@@ -251,7 +252,7 @@ def _kind_of(value: Any) -> str:
     return "i" if isinstance(value, numbers.Integral) else "f"
 
 
-def _refuse_merged(name: str, values: np.ndarray) -> None:
+def refuse_merged(name: str, values: np.ndarray) -> None:
     """Refuse different integers that double precision makes one number, such as long ids."""
     if values.dtype.kind not in "iuO" or not values.size:
         return

@@ -361,7 +361,7 @@ def check_part(name: str, part: Any) -> None:
 def _check_values(path: str, leaf: Any) -> None:
     if getattr(leaf.dtype, "kind", "") == "c":
         raise DataError(f"{path} holds complex numbers; give real and imaginary part as columns")
-    if np.dtype(object) == leaf.dtype or getattr(leaf.dtype, "kind", "") in "USM":
+    if np.dtype(object) == leaf.dtype or getattr(leaf.dtype, "kind", "") in "USMm":
         raise DataError(
             f"{path} has dtype {leaf.dtype}; give numbers (read_table encodes columns; labels y may"
             " be text)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,12 @@ def check_order(given: Mapping[str, Any]) -> None:
     Rows are taken by position. Labels that differ otherwise, as after ``reset_index`` of one of
     them, say nothing.
 
-    Args:    given: by name; what pandas did not make counts for nothing.
+    Args:    given: by name, also inside of mappings and tuples; what pandas did not make counts for
+             nothing.
     Raises:  DataError.
     """
-    indexed = {k: v.index for k, v in given.items() if _of_pandas(v)}
+    found = (pair for name, value in given.items() for pair in _inside(name, value))
+    indexed = {name: value.index for name, value in found}
     if len(indexed) < 2:
         return
     (first, index), *others = indexed.items()
@@ -38,6 +40,18 @@ def check_order(given: Mapping[str, Any]) -> None:
                 f" as {name} = {name}.loc[{first}.index], or give values, such as"
                 f" {name}.to_numpy()"
             )
+
+
+def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What pandas made in a value, with its name."""
+    if _of_pandas(value):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _inside(f"{name}[{key!r}]" if name else str(key), one)
+    elif isinstance(value, tuple):
+        for k, one in enumerate(value):
+            yield from _inside(f"{name}[{k}]", one)
 
 
 def _of_pandas(value: Any) -> bool:

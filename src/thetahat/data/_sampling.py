@@ -14,8 +14,9 @@ import numpy as np
 from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import DataError, check_choice
 from thetahat.core.task import SAMPLINGS
-from thetahat.data._containers import as_part, n_observations, register
+from thetahat.data._containers import as_part, leaves_by_name, n_observations, register
 from thetahat.data._permutation import permutation
+from thetahat.data._row_order import check_order
 from thetahat.data._rows import Rows, gather
 from thetahat.data.keys import SHUFFLE, role_key
 
@@ -76,6 +77,7 @@ class Batches:
     def __init__(
         self, part: Any, batch_size: int | None, sampling: str = "shuffle", seed: Any = 0
     ) -> None:
+        check_order(leaves_by_name("part", part))
         part = as_part(part)
         n = n_observations(part)
         check_choice("sampling", sampling, SAMPLINGS)

@@ -14,7 +14,7 @@ from thetahat.data._cells import cells_of
 from thetahat.data._checks import Scan, TablePlan, look, plan, verdict
 from thetahat.data._classes import Classes
 from thetahat.data._column_names import ColumnNames
-from thetahat.data._columns import TableColumn, index_names, table_kind
+from thetahat.data._columns import TableColumn, index_names, refuse_merged, table_kind
 from thetahat.data._containers import Observations, is_concrete
 from thetahat.data._encoder import Encoder, Feature, names_of_array
 from thetahat.data._leaks import say_suspicious
@@ -194,7 +194,7 @@ def table_of_arrays(part: Any, classes: Classes | None, columns: ColumnNames | N
             f"standardize=True needs x of shape (N, d); got {part.x.shape}"
             + ("; give x[:, None]" if part.x.ndim == 1 else "")
         )
-    x, y, weight = (_as_floats(v) for v in (part.x, part.y, part.weight))
+    x, y, weight = (_as_floats(k, getattr(part, k)) for k in ("x", "y", "weight"))
     inputs = None if columns is None else columns.of_inputs(part)
     names = None if inputs is None else inputs.single
     features = tuple(map(Feature, names or names_of_array(part.x.shape[1])))
@@ -203,9 +203,11 @@ def table_of_arrays(part: Any, classes: Classes | None, columns: ColumnNames | N
     return Table(x, y, weight, encoder, standardize=False, target_scale=False)
 
 
-def _as_floats(values: Any) -> Any:
+def _as_floats(name: str, values: Any) -> Any:
     if values is None or isinstance(values, np.memmap):
         return values
+    if isinstance(values, np.ndarray):
+        refuse_merged(name, values)
     return np.asarray(values, np.float64) if is_concrete(values) else values.astype(float)
 
 

@@ -439,8 +439,11 @@ def _scale(mean: Any, variance: Any, low: Any, high: Any, xp: Any, one: Any) -> 
     std = xp.sqrt(variance)
     noise = 10 * xp.finfo(std.dtype).eps * xp.abs(mean)
     same = low == high
-    lost = ~same & ((high - low) ** 2 == 0)  # too small to be squared: refused where it is fitted
-    unit = xp.where(lost, 1.0, one)
+    # What is too small to be squared is refused where it is fitted; whole numbers at a level may
+    # differ by more than rounding.
+    range_ = high - low
+    differs = ~same & ((range_**2 == 0) | (range_ > 8 * xp.finfo(std.dtype).eps * xp.abs(mean)))
+    unit = xp.where(differs, 1.0, one)
     return xp.where(same, low, mean), xp.where((std > noise) & ~same, std, unit)
 
 

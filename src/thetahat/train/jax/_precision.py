@@ -13,7 +13,7 @@ import numpy as np
 from jax.core import Tracer
 
 from thetahat.core.errors import DataError
-from thetahat.data import Rows, Transform, jax_setting, weights_of as th_weights
+from thetahat.data import UNSEEN, Rows, Transform, jax_setting, weights_of as th_weights
 from thetahat.risk import inputs_and_target
 from thetahat.train.jax._constants import convert_anew
 
@@ -124,8 +124,18 @@ def refuse_rounding(data: Any, dtype: str, *, whole: bool) -> None:
         if not math.prod(leaf.shape[1:]):
             raise DataError(f"{where} has the shape {leaf.shape}, and no column; give at least one")
         rows = _READ if isinstance(leaf, ON_DISK) else _LOOKED_AT // math.prod(leaf.shape[1:])
-        some = np.asarray(leaf[:: -(-len(leaf) // max(rows, 2))], np.float64)
+        some = np.array(leaf[:: -(-len(leaf) // max(rows, 2))], np.float64)
+        if leaf is getattr(data.train, "x", None):
+            some[:, _unseen(data.transform)] = 0.0
         _refuse_spread(lambda at, where=where: _column(data, where, at), some, dtype)
+
+
+def _unseen(transform: Any) -> Any:
+    """The columns of a table that do not vary in train; none where that is not known."""
+    x_std = getattr(transform, "x_std", None)
+    if not isinstance(x_std, (np.ndarray, float)):
+        return []
+    return np.asarray(x_std) >= UNSEEN
 
 
 def refuse_uncentred(data: Any, dtype: str) -> None:
