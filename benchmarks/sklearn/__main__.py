@@ -8,11 +8,13 @@ estimators in turn in one process:
     scikit-learn   MLPRegressor behind a StandardScaler: ReLU, its own batches of 200 and stopping;
                    2 shapes of width 16, 3 rates, 5 penalties
 
-CPU time of all threads, after both libraries are imported (that is measured apart). The first round
-of thetahat compiles its programs ("cold"; the cache is empty), later ones find them ("warm"). The
-risk is the mean squared error out of fold of the best setting.
+Setting by setting: thetahat, scikit-learn, and thetahat once more, so that other work on the
+machine meets all of them alike. CPU time of all threads, after both libraries are imported (that is
+measured apart). The first search by thetahat compiles its programs ("cold"; the cache is empty),
+the other one finds them ("warm"). The risk is the mean squared error out of fold of the best
+setting.
 
-    python -m benchmarks.sklearn [--smoke] [--rounds N] [--write]
+    python -m benchmarks.sklearn [--smoke] [--write]
 """
 
 from __future__ import annotations
@@ -60,22 +62,16 @@ def searches(smoke: bool) -> Mapping[str, tuple[Any, Mapping[str, Any]]]:
     }
 
 
-def search(model: Any, grid: Any, x: Any, y: Any) -> dict[str, Any]:
-    """Run one grid search: CPU seconds, fits, the best risk and its setting."""
+def search(model: Any, setting: Mapping[str, Any], x: Any, y: Any) -> tuple[float, float]:
+    """Search a grid of one setting: CPU seconds, and its risk out of fold."""
     from sklearn.model_selection import GridSearchCV, KFold
 
-    folds = KFold(FOLDS, shuffle=True, random_state=0)
+    folds, grid = KFold(FOLDS, shuffle=True, random_state=0), {k: [v] for k, v in setting.items()}
     began = time.process_time()
     found = GridSearchCV(
         model, grid, cv=folds, scoring="neg_mean_squared_error", refit=False, error_score="raise"
     ).fit(x, y)
-    fits = FOLDS * len(found.cv_results_["params"])
-    return {
-        "cpu_s": time.process_time() - began,
-        "fits": fits,
-        "risk": -float(found.best_score_),
-        "setting": {name.removeprefix("net__"): v for name, v in found.best_params_.items()},
-    }
+    return time.process_time() - began, -float(found.best_score_)
 
 
 def imported() -> dict[str, float]:
@@ -92,50 +88,61 @@ def imported() -> dict[str, float]:
     return found
 
 
-def measure(smoke: bool, rounds: int) -> dict[str, Any]:
-    """Measure ours cold, then theirs and ours in turn."""
+def measure(smoke: bool) -> dict[str, Any]:
+    """Measure all settings of both searches in turn."""
     imports = imported()
+    from sklearn.model_selection import ParameterGrid
+
     from benchmarks.tables.data import TABLES
 
     problem = TABLES["wage1"]()
-    found: dict[str, list[Any]] = {}
-    turns = ["thetahat", *["scikit-learn", "thetahat"] * rounds]
-    for name in turns:
-        found.setdefault(name, []).append(search(*searches(smoke)[name], problem.x, problem.y))
-        print(f"{name}: {found[name][-1]}", flush=True)
+    turns = {
+        "thetahat, cold": "thetahat",
+        "scikit-learn": "scikit-learn",
+        "thetahat, warm": "thetahat",
+    }
+    contestants = searches(smoke)
+    settings = {name: list(ParameterGrid(grid)) for name, (_, grid) in contestants.items()}
+    found: dict[str, list[Any]] = {turn: [] for turn in turns}
+    for pair in zip(*settings.values(), strict=True):
+        for turn, name in turns.items():
+            setting = dict(zip(settings, pair, strict=True))[name]
+            cpu_s, risk = search(contestants[name][0], setting, problem.x, problem.y)
+            found[turn].append({"cpu_s": cpu_s, "risk": risk, "setting": setting})
+        said = {turn: round(sum(one["cpu_s"] for one in done), 1) for turn, done in found.items()}
+        print(len(found["scikit-learn"]), said, flush=True)
     facts = machine.facts(PACKAGES)
     facts["threads"]["cores_allowed"] = None
     return {
         "facts": facts,
         "variance": float(problem.y.var()),
         "imports_cpu_s": imports,
-        "rounds": found,
+        "searches": found,
     }
 
 
 def markdown(answer: Mapping[str, Any]) -> str:
     """Write the answer as a page."""
-    ours, theirs = (answer["rounds"][name] for name in ("thetahat", "scikit-learn"))
-    peer = min(one["cpu_s"] for one in theirs)
+    searched = answer["searches"]
+    spent = {name: sum(one["cpu_s"] for one in done) for name, done in searched.items()}
+    fits = FOLDS * len(searched["scikit-learn"])
     lines = [
         "# A grid search over nets",
         "",
         *machine.said(answer["facts"]),
         "",
-        f"GridSearchCV, {ours[0]['fits']} fits on wage1, without refit; CPU time of all threads.",
+        f"GridSearchCV, {fits} fits on wage1, without refit, setting by setting in turn; CPU time"
+        " of all threads.",
         "",
         "| search | CPU s | less CPU by | best risk out of fold | R² | setting |",
         "|---|---|---|---|---|---|",
     ]
-    rows = [("thetahat, cold", ours[0])]
-    for name, several in (("thetahat, warm", ours[1:]), ("scikit-learn", theirs)):
-        rows.append((name, min(several, key=lambda one: one["cpu_s"])))
-    for name, one in rows:
-        setting = ", ".join(f"{k} {v}" for k, v in one["setting"].items())
-        r2 = 1 - one["risk"] / answer["variance"]
+    for name, done in searched.items():
+        best = min(done, key=lambda one: one["risk"])
+        said = ", ".join(f"{k.removeprefix('net__')} {v}" for k, v in best["setting"].items())
         lines.append(
-            f"| {name} | {one['cpu_s']:.1f} | {peer / one['cpu_s']:.1f} | {one['risk']:.4f} |"
-            f" {r2:.3f} | {setting} |"
+            f"| {name} | {spent[name]:.1f} | {spent['scikit-learn'] / spent[name]:.1f} |"
+            f" {best['risk']:.4f} | {1 - best['risk'] / answer['variance']:.3f} | {said} |"
         )
     loaded = ", ".join(f"{name} {s:.1f}" for name, s in answer["imports_cpu_s"].items())
     lines += ["", f"Imports, which the table leaves out, CPU s: {loaded}."]
@@ -146,7 +153,6 @@ def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="one setting")
-    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
     # One thread; any core: another process may have this one.
@@ -154,7 +160,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["THETAHAT_CACHE"] = folder
-        answer = measure(asked.smoke, 1 if asked.smoke else asked.rounds)
+        answer = measure(asked.smoke)
     page = markdown(answer)
     print(page)
     if asked.write:

@@ -145,3 +145,15 @@ def test_a_second_process_runs_a_program_that_calls_lapack(tmp_path: Path) -> No
         for _ in range(2)
     )
     assert first.split() == ["1", second.split()[1]] and second.split()[0] == "0"
+
+
+@pytest.mark.parametrize(
+    ("shape", "level"), [((), 1), ((4,), 1), ((64,), 1), ((65,), None), ((4, 16), None)]
+)
+def test_functions_of_whole_arrays_decide_how_a_loop_is_optimised(
+    shape: tuple[int, ...], level: int | None, monkeypatch
+) -> None:
+    given = []
+    monkeypatch.setattr(_compile, "_compile", lambda lowered, options: given.append(options))
+    _compile.compile_loop(jax.jit(jax.numpy.cos).lower(jax.ShapeDtypeStruct(shape, "float32")))
+    assert given[0].get("xla_backend_optimization_level") == level
