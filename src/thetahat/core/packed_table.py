@@ -47,8 +47,9 @@ def checked_name(what: str, name: object) -> str:
     Raises:  ConfigError: something else than a text, an empty or a very long one.
     """
     if not isinstance(name, str) or not name.strip() or len(name) > MOST_NAME:
-        long = isinstance(name, str) and len(name) > 80
-        said = f"a text of {len(name)}" if long else f"{name!r:.80}"
+        said = f"{name!r:.80}"
+        if isinstance(name, str) and len(name) > 80:
+            said = f"a text of {len(name)}"
         raise ConfigError(
             f"{what}: a name must be a text of 1 to {MOST_NAME} characters; got {said}"
         )
