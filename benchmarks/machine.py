@@ -34,13 +34,23 @@ def pin() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
+INSTALLED = (
+    *("chex", "flax", "jax", "jaxlib", "ml_dtypes", "numpy", "opt_einsum", "optax", "optuna"),
+    *("pygments", "rich", "sqlalchemy", "starlette", "thetahat", "uvicorn", "yaml"),
+)
+"""Packages that processes which are timed import."""
+
+
 def as_installed() -> None:
-    """Bytecode of the package, as installing writes it: a process must not compile its sources
-    anew, which no user's does."""
-    package = importlib.util.find_spec("thetahat")
-    assert package is not None
-    for folder in package.submodule_search_locations or ():
-        compileall.compile_dir(folder, quiet=2)
+    """Bytecode of the package and of those below it, as installing writes it: a process must not
+    compile their sources anew, which no user's does. Children write what is missing."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    for name in INSTALLED:
+        package = importlib.util.find_spec(name)
+        folders = None if package is None else package.submodule_search_locations
+        for folder in folders or ():
+            compileall.compile_dir(folder, quiet=2)
 
 
 def facts(packages: Iterable[str]) -> dict[str, Any]:

@@ -256,6 +256,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="benchmarks/results/fits-<date>.*")
     asked = parser.parse_args()
     machine.pin()
+    if not asked.smoke:
+        machine.as_installed()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["THETAHAT_CACHE"] = folder
         answer = measure(

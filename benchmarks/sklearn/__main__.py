@@ -158,6 +158,8 @@ def main() -> None:
     # One thread; any core: another process may have this one.
     os.environ.update({**machine.PINNED, **os.environ})
     warnings.filterwarnings("ignore")
+    if not asked.smoke:
+        machine.as_installed()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["THETAHAT_CACHE"] = folder
         answer = measure(asked.smoke)
