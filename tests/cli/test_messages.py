@@ -43,7 +43,7 @@ CHOICES = "fit: --model: invalid choice: 'mpl' (choose from *mlp*, *linear*, *po
 CATALOGUE: list[tuple[str, int, str]] = [
     # -- commands and flags that do not exist
     ("rusn", 2, "there is no command 'rusn'; did you mean 'runs'?"),
-    ("verify last", 2, "'verify' is not in this version (*); it has fit, predict, check, sweep, *, demo, lab"),
+    ("verify last", 2, "'verify' is not in this version (*); it has fit, predict, check, sweep, *, demo, lab, grade"),
     ("runs --sorte=x", 2, "runs has no option --sorte; did you mean --sort?"),
     ("runs --hlep", 2, "runs has no option --hlep; did you mean --help?"),
     ("runs --xyzzy", 2, "runs has no option --xyzzy; see thetahat runs --help"),

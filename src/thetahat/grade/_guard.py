@@ -102,4 +102,4 @@ class ActGuard:
 
 def _shown(path: Any) -> str:
     text = os.fsdecode(path)
-    return repr(text if len(text) <= 80 else f"{text[:77]}...")
+    return repr(text if len(text) <= 80 else f"...{text[-77:]}")

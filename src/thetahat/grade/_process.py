@@ -74,6 +74,7 @@ def _child(
         "work": work,
     }
     places = ("HOME", "TMPDIR", "TEMP", "TMP", "XDG_CACHE_HOME", "MPLCONFIGDIR")
+    places += ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")  # PyTorch sets the first for children
     env = {
         **os.environ,
         **dict.fromkeys(places, work),
