@@ -72,8 +72,8 @@ def run(name: str, asked: argparse.Namespace) -> tuple[int, float]:
         return 0, 0.0
     env = {key: value for key, value in os.environ.items() if key not in machine.PINNED}
     env |= {"PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))}
-    for name in ("THETAHAT_CACHE", "PYTHONDONTWRITEBYTECODE"):
-        env.pop(name, None)
+    for unwanted in ("THETAHAT_CACHE", "PYTHONDONTWRITEBYTECODE"):
+        env.pop(unwanted, None)
     began = time.perf_counter()
     print(f"{name}: {' '.join(words)} ...", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", f"benchmarks.{name}", *words]
