@@ -78,7 +78,7 @@ class StoredArtifacts:
         made.version, made.aliases = read["version"], list(row.detail["aliases"])
         made.metadata = dict(row.detail["metadata"])
         made._entries, made._folder = read["entries"], self.store.folder
-        made._row = Origin(self.api, row.run_id, row)
+        made._row = ArtifactOrigin(self.api, row.run_id, row)
         return made
 
     def _table(self, known: str, alias: str, project: str | None) -> Artifact | None:
@@ -101,11 +101,11 @@ class StoredArtifacts:
         table = functools.partial(_table_of, self.store, row)
         made.add(table(), key)
         made.version, made.aliases = f"v{k % len(rows)}", ["latest"] if row is rows[-1] else []
-        made._row = Origin(self.api, run.id, None, table, row.name)
+        made._row = ArtifactOrigin(self.api, run.id, None, table, row.name)
         return made
 
 
-class Origin:
+class ArtifactOrigin:
     """Where an artifact comes from: its run, and its file there or its table."""
 
     def __init__(
