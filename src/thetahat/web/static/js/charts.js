@@ -45,7 +45,7 @@ function inTurn(element, job) {
     const [[, first]] = queue.splice(tops.indexOf(Math.min(...tops)), 1);
     try { first(); } finally { if (queue.length) setTimeout(next, 0); else drawing = false; }
   };
-  next();
+  setTimeout(next, 0); // all that come into sight together wait before the first is drawn
 }
 
 // A chart that follows its box and the theme. `option` is a function, so that colours are read anew.
