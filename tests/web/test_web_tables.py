@@ -152,7 +152,11 @@ def test_charts_that_come_into_sight_together_are_drawn_from_the_top(made, look)
         tab, held = look(url), []
         tab.page.set_viewport_size({"width": 1280, "height": 3000})
         tab.page.add_init_script(DRAWN)
-        tab.page.route("**/echarts.esm.min.js", lambda route: held.append(route))
+
+        def hold(route: Any) -> None:
+            held.append(route)
+
+        tab.page.route("**/echarts.esm.min.js", hold)
         page = tab.open(f"/sweep/{sweep}")
         page.locator("section[aria-label=Tables] h3", has_text="lr=0.2").wait_for()
         assert page.evaluate("window.drawn") == [] and held
