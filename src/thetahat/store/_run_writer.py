@@ -84,25 +84,46 @@ class RunWriter:
 
     def create_run(self, new: NewRun) -> tuple[str, str]:
         """Insert a run; return its id and its name."""
-        return self.insert_runs([new.values(self._folder, utc_now())])[0]
+        ((run_id, name),) = self.insert_runs([new.values(self._folder, utc_now())])
+        return run_id, name
 
-    def insert_runs(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-        """Insert runs from their columns, with ids and numbers of their own; return id and name.
+    def insert_runs(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        numbers: Sequence[int] | None = None,
+        returning: str = "id, name",
+    ) -> list[tuple[Any, ...]]:
+        """Insert runs from their columns, with ids and numbers of their own, in their order.
 
         Args:    rows: with equal columns; a ``name`` of None is replaced by the run's own.
+                 numbers: for these runs; by default the next ones.
+                 returning: the columns that are returned of each run.
         """
         if not rows:
             return []
         made: list[dict[str, Any]] = []
-        for values, number in zip(rows, self._next_numbers(len(rows)), strict=True):
+        numbers = self._next_numbers(len(rows)) if numbers is None else numbers
+        for values, number in zip(rows, numbers, strict=True):
             name = values["name"] or run_name(number)
             made.append({**_DEFAULTS, **values, "id": new_id(), "number": number, "name": name})
-        while self._rename_taken(made):
-            pass
         columns = ", ".join(f'"{column}"' for column in made[0])
         places = ", ".join(f":{column}" for column in made[0])
-        self._fast(f"INSERT INTO runs ({columns}) VALUES ({places})", *made)
-        return [(row["id"], row["name"]) for row in made]
+        into = f"INSERT INTO runs ({columns}) VALUES ({places})"
+        found = self._insert(f"{into} ON CONFLICT DO NOTHING RETURNING {returning}", made)
+        if len(found) == len(made):
+            return found
+        # An id or a name is taken.
+        for row in made:
+            self._fast("DELETE FROM runs WHERE number = :number", {"number": row["number"]})
+        while self._rename_taken(made):
+            pass
+        return self._insert(f"{into} RETURNING {returning}", made)
+
+    def _insert(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        """Insert rows; return what the statement returns of those that were inserted."""
+        cursor = self._cursor()
+        found = [cursor.execute(sql, row).fetchall() for row in rows]
+        return [one for each in found for one in each]
 
     def _next_numbers(self, n: int) -> Sequence[int]:
         highest = self._fast("SELECT max(number) FROM runs", {}).fetchone()[0] or 0
