@@ -21,6 +21,7 @@ from sqlalchemy.pool import QueuePool
 from thetahat.core.errors import MissingExtra, StoreError
 from thetahat.core.places import ENVIRONMENT_FOLDER, FOLDER, Server
 from thetahat.store._postgres_errors import explain
+from thetahat.store._postgres_rows import text_dumper
 from thetahat.store._schema import VERSION, meta, prepare, read_version
 from thetahat.store._sqlite import make_folder
 
@@ -57,7 +58,7 @@ class PostgresDatabase:
 
         def opened() -> Any:
             raw = kind.connect(self.place.url, connect_timeout=_CONNECT_S, autocommit=True)
-            raw.adapters.register_dumper(str, _text_dumper())
+            raw.adapters.register_dumper(str, text_dumper())
             raw.execute(f"SET lock_timeout = {int(1000 * self._timeout_s)}")
             return raw
 
@@ -215,31 +216,3 @@ def _connection() -> Any:
             """The driver's own, which warns, is for connections that a program holds itself."""
 
     return Connection
-
-
-def _text_dumper() -> Any:
-    """Return psycopg's dumper of texts, without the character NUL, which PostgreSQL refuses."""
-    from psycopg.types.string import StrDumperUnknown
-
-    class Dumper(StrDumperUnknown):
-        def dump(self, obj: str) -> Any:
-            if "\x00" in obj:
-                obj = obj.replace("\x00", "\ufffd")
-            if "\\u0000" in obj:
-                obj = without_nul(obj)
-            return super().dump(obj)
-
-    return Dumper
-
-
-def without_nul(text: str) -> str:
-    """Replace NUL in JSON by the character for what cannot be shown.
-
-    >>> print(without_nul(r'["a\\u0000b", "c:\\\\u0000"]'))
-    ["a\\ufffdb", "c:\\\\u0000"]
-    """
-    parts = text.split("\\u0000")
-    for k, part in enumerate(parts[:-1]):
-        slashes = len(part) - len(part.rstrip("\\"))
-        parts[k] = part + ("\\u0000" if slashes % 2 else "\\ufffd")
-    return "".join(parts)

@@ -6,6 +6,7 @@ until another agent returns them to the queue, from which they are claimed first
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -24,13 +25,18 @@ from thetahat.store._claims import (
 )
 from thetahat.store._rows import NewRun, RunRow, new_id, text, utc_now
 from thetahat.store._schema import agents, runs, sweeps
-from thetahat.store._sql import among
+from thetahat.store._sql import among, plain_rows
 from thetahat.store._store import Store
 from thetahat.store._sweeps import CANCELLED, FINISHED, RUNNING, SweepRow
 from thetahat.store._writer import Writer
 
 CANCELLED_REASON = "the sweep was cancelled"
 FINISHED_REASON = "the sweep was finished"
+_HELD = (
+    # SQLite would look through all running runs of the store if asked for their status.
+    "SELECT id, status FROM runs WHERE agent = :agent"
+    " AND id IN (SELECT value FROM json_each(:ids)) ORDER BY id"
+)
 AHEAD = 64
 """Points that a search creates ahead, if they follow from their numbers alone."""
 
@@ -156,11 +162,11 @@ class Queue:
         """Return the runs that this agent still holds: others may have taken it for dead."""
         if not run_ids:
             return set()
-        held = (runs.c.agent == self.agent) & (runs.c.status == str(Status.RUNNING))
-        query = select(runs.c.id).where(held & among(runs.c.id, run_ids))
         # PostgreSQL locks them, one after the other: no other agent takes them meanwhile.
-        query = query.order_by(runs.c.id).with_for_update()
-        return {row.id for row in writer.connection.execute(query)}
+        query = f"{_HELD}{writer.for_update}"
+        ids = json.dumps(list(run_ids))
+        held = plain_rows(writer.connection, query, agent=self.agent, ids=ids)
+        return {run for run, status in held if status == Status.RUNNING}
 
     def look(self) -> SweepRow:
         """Return the sweep's row."""

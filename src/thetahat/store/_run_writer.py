@@ -39,6 +39,11 @@ INSERT_BLOCK = (
     'INSERT INTO records (run_id, "first", "last", "count", "columns", data)'
     " VALUES (:run_id, :first, :last, :count, :columns, :data)"
 )
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_SUMMARIES = (
+    'SELECT id, "last", epochs, best_val_risk, best_epoch FROM runs'
+    " WHERE id IN (SELECT value FROM json_each(:ids))"
+)
 UPDATE_SUMMARY = (
     'UPDATE runs SET "last" = :last, epochs = :epochs, best_val_risk = :best_val_risk,'
     " best_epoch = :best_epoch, heartbeat = :now WHERE id = :run"
@@ -71,7 +76,7 @@ class RunWriter:
     Args:    cursor: makes a cursor of the driver.   folder: of the store.
     """
 
-    _for_update = ""
+    for_update = ""
     """Ends a query that locks its rows until the commit; SQLite has one writer at a time."""
 
     def __init__(self, cursor: Callable[[], Any], folder: Path) -> None:
@@ -162,8 +167,14 @@ class RunWriter:
                 summary = summary.after(block)
             updates.append({"run": run_id, "now": now, **summary.values()})
         rows = [block_row(run_id, block) for run_id, mine in grouped.items() for block in mine]
-        self._fast(INSERT_BLOCK, *rows)
-        self._fast(UPDATE_SUMMARY, *updates)
+        self._append(rows, updates)
+
+    def _append(
+        self, blocks: Sequence[Mapping[str, Any]], summaries: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert blocks in their order, and update the summaries of their runs."""
+        self._fast(INSERT_BLOCK, *blocks)
+        self._fast(UPDATE_SUMMARY, *summaries)
 
     def finish_run(
         self,
@@ -239,7 +250,7 @@ class RunWriter:
 
         Raises:  StoreError: the store does not have the run.
         """
-        query = f"SELECT attempt FROM runs WHERE id = :run{self._for_update}"
+        query = f"SELECT attempt FROM runs WHERE id = :run{self.for_update}"
         return self._known(self._fast(query, {"run": run_id}).fetchone(), run_id)[0]
 
     def metrics_of(self, run_id: str) -> Mapping[str, float | None]:
@@ -301,7 +312,7 @@ class RunSummary:
     def values(self) -> dict[str, Any]:
         """Return the columns of the run."""
         return {
-            "last": json.dumps(self.last, ensure_ascii=False, allow_nan=False),
+            "last": _ENCODER.encode(self.last),
             "epochs": self.epochs,
             "best_val_risk": self.best[0] if self.best else None,
             "best_epoch": self.best[1] if self.best else None,
@@ -310,15 +321,14 @@ class RunSummary:
 
 def _read_summaries(fast: Callable[..., Any], run_ids: Sequence[str]) -> dict[str, RunSummary]:
     found: dict[str, RunSummary] = {}
-    query = 'SELECT "last", epochs, best_val_risk, best_epoch FROM runs WHERE id = :run'
-    for run_id in run_ids:
-        row = fast(query, {"run": run_id}).fetchone()
-        if row is None:
-            raise StoreError(f"records for the run {run_id!r}, which the store does not have")
-        last, epochs, best, best_epoch = row
+    rows = fast(_SUMMARIES, {"ids": json.dumps(list(run_ids))}).fetchall()
+    for run_id, last, epochs, best, best_epoch in rows:
         found[run_id] = RunSummary(
             json.loads(last), epochs, None if best is None else (best, best_epoch)
         )
+    for run_id in run_ids:
+        if run_id not in found:
+            raise StoreError(f"records for the run {run_id!r}, which the store does not have")
     return found
 
 

@@ -45,8 +45,8 @@ class Writer(RunWriter):
     def __init__(self, connection: Connection, folder: Path) -> None:
         super().__init__(plain_cursor(connection), folder)
         self.connection = connection
-        self._for_update = "" if is_sqlite(connection) else " FOR UPDATE"
-        self.skip_locked = self._for_update and f"{self._for_update} SKIP LOCKED"
+        self.for_update = "" if is_sqlite(connection) else " FOR UPDATE"
+        self.skip_locked = self.for_update and f"{self.for_update} SKIP LOCKED"
         """Ends a query that locks its rows, and leaves out those that another transaction holds."""
         self.next_number = "NULL" if is_sqlite(connection) else f"nextval('{run_numbers.name}')"
         """The number of a run that a statement makes; NULL where numbers are those of the rows."""
@@ -57,6 +57,18 @@ class Writer(RunWriter):
         if is_sqlite(self.connection):
             return super()._insert(sql, rows)
         return self._cursor().returned(sql, rows)
+
+    def _append(
+        self, blocks: Sequence[Mapping[str, Any]], summaries: Sequence[Mapping[str, Any]]
+    ) -> None:
+        if is_sqlite(self.connection) or len(blocks) == 1:
+            super()._append(blocks, summaries)
+            return
+        from thetahat.store._postgres_rows import copy_blocks, update_summaries
+
+        raw: Any = self.connection.connection.driver_connection
+        copy_blocks(raw, blocks)
+        update_summaries(raw, summaries)
 
     def _next_numbers(self, n: int) -> Sequence[int]:
         if is_sqlite(self.connection):
