@@ -131,7 +131,7 @@ $(STAMPS)/postgres: $(STAMPS)/chromium
 	  apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null && \
 	  sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' \
 	  /etc/postgresql-common/createcluster.conf && DEBIAN_FRONTEND=noninteractive \
-	  apt-get install -y -qq --no-install-recommends postgresql >/dev/null || true; fi
+	  apt-get install -y -qq --no-install-recommends postgresql iproute2 >/dev/null || true; fi
 	touch $@
 
 # Tests of thetahat launch start a cluster of two nodes in a network of its own. Without a configuration
