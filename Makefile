@@ -62,11 +62,12 @@ bench: $(STAMPS)/bench
 goals: $(STAMPS)/bench
 	$(BIN)/python -m benchmarks.goals --write
 
-bench-smoke: $(STAMPS)/test
+bench-smoke: $(STAMPS)/test $(STAMPS)/postgres
 	$(PINNED) $(BIN)/python -m benchmarks.loops --smoke
 	$(PINNED) $(BIN)/python -m benchmarks.store --smoke
 	$(PINNED) $(BIN)/python -m benchmarks.search --smoke
 	$(BIN)/python -m benchmarks.sweeps --smoke
+	$(BIN)/python -m benchmarks.scale --smoke
 	$(BIN)/python -m benchmarks.goals --table
 	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(BIN)/python -m benchmarks.gpu --smoke
 
