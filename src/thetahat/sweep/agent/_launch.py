@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,17 @@ from thetahat.sweep.spec._source_files import Code, FunctionCode
 from thetahat.sweep.spec._spec import CUSTOM, SweepSpec, spec_of
 from thetahat.sweep.workers._cohort_size import CohortSizes
 from thetahat.sweep.workers._connection import WorkerProcess
-from thetahat.sweep.workers._early_start import Work, cap_of, is_experiment, size_of, starter
+from thetahat.sweep.workers._early_start import (
+    Work,
+    cap_of,
+    is_experiment,
+    size_of,
+    spread_of,
+    starter,
+)
 from thetahat.sweep.workers._kept import Models
 from thetahat.sweep.workers._pool import Pool
+from thetahat.sweep.workers._spread import COHORTS
 
 TOGETHER, MOST, ADAPTIVE = 64, 4096, 4
 """Runs trained together: in a search that does not learn, at first and at most; in one that does.
@@ -175,7 +184,7 @@ def cohort_sizes(
     A search that learns proposes better the more runs it has seen, and proposes blindly what it is
     asked for at once. So it is asked for few runs at a time, and for one if their programs differ.
     """
-    learns = spec.method in ("bayes", CUSTOM) and (plan.sampler or "tpe") not in BLIND
+    learns = _learns(spec, plan)
     start, most = TOGETHER, MOST
     if plan.mode == "worker":
         start, most = 1, 0
@@ -184,7 +193,14 @@ def cohort_sizes(
     elif learns:
         varies = {d.name for d in spec.space.searched}
         start, most = (ADAPTIVE if varies <= set(found.traced) else 1), 0
-    return CohortSizes(start, most) if left is None else CohortSizes(start, most, left)
+    asked = plan.mode == "worker" or plan.cohort is not None
+    sizes = CohortSizes(start, most, fixed=asked)
+    return sizes if left is None else replace(sizes, left=left)
+
+
+def _learns(spec: SweepSpec, plan: SweepOptions) -> bool:
+    """Whether the search looks at earlier runs."""
+    return spec.method in ("bayes", CUSTOM) and (plan.sampler or "tpe") not in BLIND
 
 
 def left_of(store: Store, sweep: SweepRow, size: int, count: int | None, taken: int) -> float:
@@ -266,10 +282,11 @@ def start_runner(store: Store, sweep: SweepRow, work: Work) -> Pool | Processes:
     """
     spec, plan = spec_of(sweep), options_from_json(sweep.plan)
     folder = folder_of(sweep)
-    size = size_of(work, sweep.points)
     file = program_file(sweep, store.path)
     if plan.mode != "process" and is_experiment(spec, folder):
+        size = size_of(work, sweep.points, experiment=True)
         return _pool(store, sweep.id, spec, plan, folder, size, work)
+    size = size_of(work, sweep.points)
     program = spec.program
     if file is not None and program is not None and not (folder / program).is_file():
         program = str(file.absolute())
@@ -298,10 +315,15 @@ def _pool(
 ) -> Pool:
     file = find_program(spec, folder)
     assert file is not None
+    start = starter(spec, folder, store.folder, label, size, work)
+    on_all = replace(work, workers=None, spread=COHORTS)
+    wide = starter(spec, folder, store.folder, label, 1, on_all)
+    fixed = plan.cohort is not None or plan.mode == "worker" or _learns(spec, plan)
     return Pool(
         store,
-        starter(spec, folder, store.folder, label, size, work),
+        start,
         size,
+        spread=spread_of(work, size, start, wide, fixed=fixed),
         mode="exact" if plan.mode == "exact" else "auto",
         code=Code(file.absolute(), folder.absolute()),
         begun=begun,
