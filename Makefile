@@ -70,6 +70,7 @@ bench-smoke: $(STAMPS)/test $(STAMPS)/postgres
 	$(BIN)/python -m benchmarks.scale --smoke
 	$(BIN)/python -m benchmarks.goals --table
 	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(BIN)/python -m benchmarks.gpu --smoke
+	$(BIN)/python -m benchmarks.gpu.devices --smoke
 
 docs: $(STAMPS)/test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build

@@ -145,8 +145,10 @@ def work(agents: int, seconds: float, rhythm: Rhythm) -> dict[str, Any]:
             child.stdin.write("go\n")
             child.stdin.flush()
         watched = at.memory_mb()
-        told = [json.loads(child.communicate()[0]) for child in children]
+        told = [json.loads(child.stdout.readline()) for child in children if child.stdout]
         server_s = at.cpu_s() - before
+        for child in children:
+            child.communicate("over\n")
         with open_store(at.url, create=False) as store:
             points = Counter(run.point for run in store.runs(sweep_id=at.sweep))
         assert max(points.values()) == 1, "each point is claimed once"

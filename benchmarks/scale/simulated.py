@@ -202,6 +202,7 @@ def main() -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     print(json.dumps(vars(simulate(agents, how, float(seconds), n))), flush=True)
+    sys.stdin.readline()  # until the server's processes were counted
 
 
 if __name__ == "__main__":
