@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from thetahat.core.errors import ConfigError
+from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.places import Place, opening
 from thetahat.search import BLIND
 from thetahat.store import Follower, Store, SweepRow, count_runs, find_sweep, list_agents
@@ -17,6 +17,7 @@ from thetahat.sweep.agent._agent import Agent, Say, Search, Tally
 from thetahat.sweep.agent._create import Found
 from thetahat.sweep.agent._history import SweepTrials, words_of
 from thetahat.sweep.agent._kept_models import KeptModels
+from thetahat.sweep.agent._one_machine import check_one_machine
 from thetahat.sweep.agent._proposer import Proposer
 from thetahat.sweep.processes._runner import Processes
 from thetahat.sweep.spec._options import SweepOptions, options_from_json
@@ -59,9 +60,16 @@ def work_on(
 
     Args:    runner: one that was started before; by default one is made.
              stops: tells whether to stop as at Ctrl-C; for an agent outside of the main thread.
-    Raises:  ConfigError: the sweep cannot be worked on here.
+    Raises:  ConfigError: the sweep cannot be worked on here.   StoreError: an agent of another
+             machine is at work in the store's file.
     """
     tally = Tally()
+    try:
+        check_one_machine(store)
+    except StoreError:
+        if runner is not None:
+            runner.close()
+        raise
     while True:
         runner = runner or start_runner(store, sweep, work)
         try:
