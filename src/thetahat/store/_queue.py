@@ -184,7 +184,7 @@ class Queue:
 
     def beat(self, doing: str = "") -> str | None:
         """Update this agent's heartbeat; return a request to it ("stop"), if any."""
-        with self.store.batch() as writer:
+        with self.store.batch(beside=True) as writer:
             me = agents.c.id == self.agent
             values = {"heartbeat": utc_now(), "doing": text(doing), "ended": None}
             writer.connection.execute(update(agents).where(me).values(values))
