@@ -203,6 +203,7 @@ def look(scan: Scan, columns: dict[str, TableColumn], plan: TablePlan) -> np.nda
         spread = name in features or plan.targets == (name,)
         if as_levels and spread and column.kind != "other":
             seen.kind = "category"
+            seen.dtype = seen.dtype if column.written is None else column.labels().dtype
             kept = column.levels_or_none()
             seen.levels |= {v for v, k in zip(kept, keep, strict=True) if k and v is not None}
         elif column.kind != "number" and not gone[name][there].all():
@@ -380,7 +381,13 @@ def _check_varying(scan: Scan, plan: TablePlan) -> None:
 
 
 def _are_labels(column: TableColumn, cells: Cells) -> bool:
-    """Tell whether text is labels: not numbers in part, nor numbers with other marks."""
+    """Tell whether text is labels: not numbers in part, nor numbers with other marks.
+
+    Whole numbers are, if different text is one number, such as 007 and 7.
+    """
+    if column.written is not None:
+        there = ~column.gone()
+        return len(set(column.written[there])) > len(np.unique(column.values[there]))
     if column.kind != "text" or odd_cells(column, 0, cells) is not None:
         return False
     levels = {value for value in column.values.tolist() if value is not None}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import decimal
 import numbers
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ class TableColumn:
              dtype: "bool", "int64" or "float64" of numbers, as they were given; None of others.
              order: categories in the order of their dtype, where it has one.
              words: how often each word of text was read as a missing value, such as None.
+             written: (n,), the text of whole numbers of which some begin with a zero, as codes
+             do: 007 and 7 are one number, and two labels. None of other columns.
     """
 
     name: str
@@ -38,6 +40,7 @@ class TableColumn:
     dtype: str | None = None
     order: tuple[Any, ...] | None = None
     words: Mapping[str, int] = field(default_factory=dict)
+    written: np.ndarray | None = None
 
     @property
     def example(self) -> Any:
@@ -52,8 +55,22 @@ class TableColumn:
             return np.isnan(self.values)
         return np.array([value is None for value in self.values], bool)
 
+    def take(self, rows: np.ndarray) -> TableColumn:
+        """Return the column of some rows."""
+        written = None if self.written is None else self.written[rows]
+        return replace(self, values=self.values[rows], written=written)
+
+    def labels(self) -> TableColumn:
+        """Return the column as labels: codes such as 007 are text."""
+        if self.written is None:
+            return self
+        text = np.where(self.gone(), None, self.written)
+        return TableColumn(self.name, "text", text, "text", words=self.words)
+
     def levels_or_none(self) -> list[Any]:
         """Return values as levels; whole numbers become integers: 1.0 and 1 are one level."""
+        if self.written is not None:
+            return self.labels().values.tolist()
         if self.kind != "number":
             return self.values.tolist()
         values = self.values.tolist()

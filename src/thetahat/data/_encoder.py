@@ -109,7 +109,7 @@ class Encoder:
         columns = self._columns(table)
         good = self.readable(columns)
         x = np.zeros((len(good), len(self.names)))
-        x[good] = self.numbers({n: replace(c, values=c.values[good]) for n, c in columns.items()})
+        x[good] = self.numbers({n: c.take(good) for n, c in columns.items()})
         return x, ~good, self.reasons(columns)
 
     @property
@@ -133,7 +133,8 @@ class Encoder:
                 if found[name].kind == "number" and np.isinf(found[name].values[rows]).all():
                     said.append(f"{n:,} {has} an infinite {name!r}")
                     continue
-                values = zip(found[name].levels_or_none(), rows, strict=True)
+                feature = next(feature for feature in self.features if feature.name == name)
+                values = zip(_levels(feature, found[name]), rows, strict=True)
                 new = list(dict.fromkeys(value for value, here in values if here))
                 shown = ", ".join(map(repr, new[:3])) + ", ..." * (len(new) > 3)
                 said.append(f"{n:,} {has} a {name!r} that the fit has not seen ({shown})")
@@ -153,7 +154,7 @@ class Encoder:
             if feature.levels is not None:
                 known = {None, *feature.levels}
                 unknown[feature.name] = np.array(
-                    [level not in known for level in column.levels_or_none()], bool
+                    [level not in known for level in _levels(feature, column)], bool
                 )
             elif column.kind == "number":
                 unknown[feature.name] = np.isinf(column.values)
@@ -254,7 +255,7 @@ def _codes(feature: Feature, column: TableColumn) -> np.ndarray:
     levels = feature.levels or ()
     position = {level: i for i, level in enumerate(levels)}
     codes = np.empty(len(column.values), np.float64)
-    for row, value in enumerate(column.levels_or_none()):
+    for row, value in enumerate(_levels(feature, column)):
         if value is not None and value not in position:
             known = ", ".join(map(repr, levels))
             raise DataError(f"column {column.name!r} has the level {value!r}; known: {known}")
@@ -262,7 +263,14 @@ def _codes(feature: Feature, column: TableColumn) -> np.ndarray:
     return codes
 
 
+def _levels(feature: Feature, column: TableColumn) -> list[Any]:
+    """Return a column's values as the levels of a feature are: numbers, or text such as 007."""
+    if not any(isinstance(level, str) for level in feature.levels or ()):
+        column = replace(column, written=None)
+    return column.levels_or_none()
+
+
 def feature_codes(feature: Feature, column: TableColumn, rows: np.ndarray) -> np.ndarray:
     """Return one number for each of some rows: its value, or the position of its level."""
-    some = replace(column, values=column.values[rows])
+    some = column.take(rows)
     return some.values if feature.levels is None else _codes(feature, some)

@@ -6,13 +6,17 @@ import csv
 import importlib.util
 import io
 import lzma
+import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from thetahat.core.data_files import saw
 from thetahat.core.errors import DataError, MissingExtra
@@ -25,6 +29,8 @@ CSV = {".csv": ",", ".tsv": "\t"}
 PARQUET = (".parquet", ".pq")
 STATA, EXCEL = ".dta", ".xlsx"
 _PACKED = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".zip": "zipfile"}
+CODE = r"^\s*[+-]?0\d+\s*$"
+"""A whole number that begins with a zero."""
 _KINDS = ".csv, .tsv (also .gz, .bz2, .xz, .zip), .parquet, .pq, .dta or .xlsx"
 
 
@@ -205,10 +211,40 @@ def _read_csv(path: Path, wanted: Sequence[str], cells: Cells) -> dict[str, Tabl
                 raw = _arrow_table(path, gaps, cells, as_text=True)
                 text = {name: raw.column(name).to_pylist() for name in gaps}
                 found |= {name: cells.with_labels(found[name], text[name]) for name in gaps}
-            return found
+            return found | _codes(path, found, cells)
         return _csv_by_python(path, wanted, cells)
     except UnicodeDecodeError as error:
         raise DataError(_not_utf8(path)) from error
+
+
+def _codes(path: Path, found: Mapping[str, TableColumn], cells: Cells) -> dict[str, TableColumn]:
+    """Return the columns of whole numbers of which some begin with a zero, with their text."""
+    import pyarrow.compute as pc
+
+    whole = [name for name, c in found.items() if c.kind == "number" and _all_whole(c.values)]
+    if not whole or cells.thousands is not None:
+        return {}
+    text = _arrow_table(path, whole, cells, as_text=True)
+    codes = [
+        name
+        for name in whole
+        if pc.any(pc.match_substring_regex(text.column(name), CODE)).as_py()  # pyright: ignore
+    ]
+    return {
+        name: replace(found[name], written=_as_written(text.column(name).to_pylist()))
+        for name in codes
+    }
+
+
+def _all_whole(values: np.ndarray) -> bool:
+    there = values[~np.isnan(values)]
+    return bool(np.isfinite(there).all() and (there == np.floor(there)).all())
+
+
+def _as_written(cells: Sequence[str]) -> np.ndarray:
+    made = np.empty(len(cells), object)
+    made[:] = [cell.strip() for cell in cells]
+    return made
 
 
 def _csv_by_pyarrow(path: Path, wanted: Sequence[str], cells: Cells) -> dict[str, TableColumn]:
@@ -282,7 +318,10 @@ def _from_strings(name: str, values: list[Any], cells: Cells) -> TableColumn:
         if max((abs(f) for f in floats if f is not None), default=0) > WHOLE:
             # Digits as Python's integers, for the check of those that doubles make one number.
             from_objects(name, [int(v) for v in there if v.lstrip("+-").isdecimal()])
-        return from_objects(name, floats)
+        column = from_objects(name, floats)
+        if any(re.match(CODE, value) for value in there) and _all_whole(column.values):
+            return replace(column, written=_as_written(text))
+        return column
     return cells.with_labels(from_objects(name, values), text)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -98,7 +97,7 @@ def _column(obs: Any, n: int, kind: str, value: Any) -> tuple[TableColumn, str]:
     length = len(value) if np.ndim(value) == 1 else -1
     if length != n and isinstance(obs, Table) and length == obs.rows_before():
         column = column_of(kind, value)  # a value for each row of the table as it was given
-        return replace(column, values=column.values[np.asarray(obs.rows)]), kind
+        return column.take(np.asarray(obs.rows)), kind
     if length != n:
         shape = np.shape(value)
         column = ", or the name of a column, also where rows were dropped"
@@ -111,6 +110,7 @@ def _column(obs: Any, n: int, kind: str, value: Any) -> tuple[TableColumn, str]:
 
 def _codes(column: TableColumn, kind: str, name: str) -> tuple[np.ndarray, list[Any]]:
     """Return of each row the position of its value among the sorted values, and these."""
+    column = column if kind == ORDER else column.labels()
     if column.kind == "number":
         levels, codes = np.unique(column.values, return_inverse=True)
         return codes, [int(v) if v.is_integer() else v for v in levels.tolist()]

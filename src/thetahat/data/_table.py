@@ -102,7 +102,7 @@ class Table:
             len(column.values) == len(rows)
         ):
             raise DataError("the table has changed since it was read; read it again")
-        return replace(column, values=column.values[rows])
+        return column.take(rows)
 
     def rows_before(self) -> int:
         """Count the rows of the source, with those that were left out."""
@@ -216,7 +216,7 @@ def arrays(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return x, y and weight of the kept rows of a block of checked columns."""
     # Dropped rows may have levels that kept rows lack.
-    kept = {name: replace(column, values=column.values[keep]) for name, column in columns.items()}
+    kept = {name: column.take(keep) for name, column in columns.items()}
     x = encoder.numbers(kept)
     y = encoder.outcome(kept)
     weight = None if roles.weights is None else columns[roles.weights].values[keep]
