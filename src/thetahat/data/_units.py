@@ -8,13 +8,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from thetahat.core.errors import DataError
+from thetahat.core.errors import DataError, notify
 from thetahat.data._classes import Classes, listed
 from thetahat.data._column_names import ColumnNames
 from thetahat.data._containers import PARTS, Data, Observations, is_concrete
 from thetahat.data._encoder import Encoder
 from thetahat.data._rows import Rows
 from thetahat.data._transform import Moved, Transform
+
+_SHOWN = 3
 
 
 def in_units_of(data: Data, fitted: Transform | None, *, labels: bool = False) -> Data:
@@ -32,6 +34,7 @@ def in_units_of(data: Data, fitted: Transform | None, *, labels: bool = False) -
         _refuse_one_table(own, fitted)
         return data
     _refuse_other_columns(fitted.encoder, own.encoder)
+    _say_other_fills(fitted, own)
     if labels and not _is_plain(fitted.y_mean, fitted.y_std):
         raise DataError(
             f"start was fitted to the standardised target {fitted.encoder.target!r}, and this"
@@ -103,6 +106,30 @@ def _refuse_other_columns(fitted: Encoder, own: Encoder) -> None:
         raise DataError(
             f"start was fitted to the columns {', '.join(fitted.names)}, and this table has"
             f" {', '.join(own.names)}; give the same columns, levels and order"
+        )
+
+
+def _say_other_fills(fitted: Transform, own: Transform) -> None:
+    """Say in a notice which columns have other numbers in place of missing values than before.
+
+    What a fit's data hold is filled already, so that this cannot be undone as units can.
+    """
+    if not (own.encoder.imputes and fitted.encoder.imputes):
+        return
+    new, old = (one.x_mean if one.x_fill is None else one.x_fill for one in (own, fitted))
+    if not all(map(is_concrete, jax.tree.leaves((new, old)))):
+        return
+    filled = (np.asarray(one, np.float64) for one in (new, old))
+    other = [
+        f"{name!r} with {ours:.4g}, in the start with {before:.4g}"
+        for name, ours, before in zip(own.encoder.names, *filled, strict=True)
+        if not np.isclose(ours, before, rtol=1e-6, atol=0)
+    ]
+    if other:
+        more = f", and {len(other) - _SHOWN} more" * (len(other) > _SHOWN)
+        notify(
+            f"start: this table's own train part fills missing values: {'; '.join(other[:_SHOWN])}"
+            f"{more}; rows that lack one are predicted otherwise than by the start"
         )
 
 
