@@ -20,6 +20,7 @@ from sqlalchemy.pool import QueuePool
 
 from thetahat.core.errors import MissingExtra, StoreError
 from thetahat.core.places import ENVIRONMENT_FOLDER, FOLDER, Server
+from thetahat.store._changes import CHANNEL
 from thetahat.store._postgres_errors import explain
 from thetahat.store._postgres_rows import text_dumper
 from thetahat.store._schema import VERSION, meta, prepare, read_version
@@ -125,6 +126,17 @@ class PostgresDatabase:
         """Begin a transaction that writes, or raise an error of the driver without waiting."""
         with connection.execution_options(writes="at once").begin():
             yield
+
+    def tell(self, connection: Connection) -> None:
+        """Tell who waits of a change that is committed.
+
+        In a transaction of its own, which writes nothing: those that tell are committed one after
+        the other, and must not keep each other waiting for the disk.
+        """
+        raw: Any = connection.connection.driver_connection
+        # What was changed is committed; those who wait learn of it later.
+        with contextlib.suppress(_driver().Error):
+            raw.execute(f"NOTIFY {CHANNEL}", prepare=False)
 
     def health(self, connection: Connection) -> dict[str, Any]:
         """Return version, server and size."""

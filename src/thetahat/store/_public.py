@@ -2,6 +2,7 @@
 
 from thetahat.core.places import locate as locate
 from thetahat.store._blocks import Block as Block, pack as pack
+from thetahat.store._changes import Changes as Changes
 from thetahat.store._claims import Claim as Claim, Offer as Offer
 from thetahat.store._copy import copy_store as copy_store
 from thetahat.store._dead_agents import (
@@ -133,6 +134,7 @@ __all__ = [
     "VERSION",
     "Block",
     "Changed",
+    "Changes",
     "Claim",
     "Condition",
     "FileRow",

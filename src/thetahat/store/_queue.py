@@ -148,6 +148,7 @@ class Queue:
         ended = {"status": str(Status.CANCELLED), "reason": text(reason), "finished": utc_now()}
         with self.store.batch() as writer:
             writer.connection.execute(update(runs).where(waits).values(ended))
+            writer.told = True
 
     def recover(self, dead: Sequence[str]) -> int:
         """Return the runs of dead agents to the queue; return their number."""
@@ -316,6 +317,7 @@ class Queue:
                 return now.state
             over = update(sweeps).where(sweeps.c.id == self.sweep_id)
             writer.connection.execute(over.values(state=FINISHED, reason="", finished=utc_now()))
+            writer.told = True
             return FINISHED
 
     def _uncount(self, writer: Writer, run_ids: Collection[str]) -> None:
@@ -333,6 +335,7 @@ class Queue:
             values |= {"status": str(Status.CANCELLED), "reason": over[state]}
             values["finished"] = utc_now()
         running = runs.c.status == str(Status.RUNNING)
+        writer.told = True
         return writer.connection.execute(
             update(runs).where(which & running).values(values)
         ).rowcount

@@ -27,6 +27,7 @@ def retry_failed(store: Store, sweep_id: str, *, diverged: bool = False) -> int:
         failed = connection.execute(select(*columns).where(mine)).all()
         if not failed:
             return 0
+        writer.told = True
         for run_id, provenance, reason, attempt in failed:
             before = from_json(provenance)
             earlier = before.pop("earlier", [])

@@ -82,6 +82,8 @@ class RunWriter:
     def __init__(self, cursor: Callable[[], Any], folder: Path) -> None:
         self._cursor = cursor
         self._folder = folder
+        self.told = False
+        """Whether others are told, after the commit, that the state of a run or a sweep changed."""
 
     def execute(self, sql: str, row: Mapping[str, Any]) -> Any:
         """Execute one plain statement, and return the driver's cursor."""
@@ -201,6 +203,7 @@ class RunWriter:
             },
         }
         self._fast(_FINISH, row)
+        self.told = True
         self._keep_best(run_id, detail or {}, metrics or {})
 
     def keep_table(

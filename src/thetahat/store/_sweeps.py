@@ -132,6 +132,7 @@ def set_state(store: Store, sweep_id: str, state: str, reason: str = "") -> bool
         values = {"state": state, "reason": text(reason)}
         values["finished"] = utc_now() if state in (CANCELLED, FINISHED) else None
         this = (sweeps.c.id == sweep_id) & sweeps.c.state.in_([RUNNING, PAUSED])
+        writer.told = True
         return bool(writer.connection.execute(update(sweeps).where(this).values(values)).rowcount)
 
 
@@ -164,6 +165,7 @@ def change_plan(
     """
     with store.batch() as writer:
         values = {"text": text_, "plan": to_json(plan), "points": points}
+        writer.told = True
         if again:
             values["position"] = 0
             # Points of the old file that no agent has begun.

@@ -21,6 +21,7 @@ from thetahat.core.run import Ended, Logged, Started, Status, Tracker
 from thetahat.search import Hyperband, Trial, asha, stop, target_reached, targets_reached
 from thetahat.store import (
     CANCELLED_REASON,
+    Changes,
     Claim,
     Offer,
     Queue,
@@ -45,6 +46,8 @@ from thetahat.sweep.agent._signals import TERMINATED_S, listening, was_terminate
 from thetahat.sweep.processes._process_group import end_programs, host_name
 
 POLL_S, BEAT_S, FLUSH_S, LOOK_S = 0.1, 5.0, 0.25, 1.0
+TOLD_S = 1.0
+"""The pause of an agent without work where the store tells of changes."""
 FIRST_FAILURES = 3
 """If so many runs fail, and none has worked, the agent stops."""
 RUNNING, CANCELLED, FINISHED = "running", "cancelled", "finished"
@@ -174,7 +177,7 @@ class Agent:
         self._search, self._refit = search, refit
         self._recorder = Recorder(store, self.queue, retries, keep=search.count is not None)
         self._watch = AgentWatch(store.folder / "agents")
-        self._place = StorePlace(store.path)
+        self._place, self._changes = StorePlace(store.path), Changes(store)
         self._disk = FullDisk(lambda line: say(Remarked(line)))
         self._logged, self._data = LoggedMetric(store, sweep.id), DataFiles(store, sweep.id)
         self._beat_s = self._looked_s = -1e9
@@ -216,6 +219,7 @@ class Agent:
                 try:
                     self.runner.halt()
                 finally:
+                    self._changes.close()
                     # Also after a second Ctrl-C: other agents need not wait for the lease.
                     reserve.release()
                     self.queue.leave(unbegun=self._recorder.unbegun)
@@ -381,7 +385,7 @@ class Agent:
             return self.tally.state != FINISHED
         if claim.sweep.state == RUNNING and claim.open:
             self.say(Remarked("all runs have begun; waiting for those of other agents"))
-        time.sleep(POLL_S)
+        self._changes.wait(POLL_S, TOLD_S)
         return True
 
     def _record(self) -> Sequence[RunEvent]:
