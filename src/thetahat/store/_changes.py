@@ -27,10 +27,11 @@ class Changes:
     """Waits for changes of the state of runs and sweeps; close it at the end.
 
     Args:    store: it listens with a connection of its own, of the first wait.
+             only: WORK for one who looks for work; a thousand agents need not look at each end.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._place = store.path
+    def __init__(self, store: Store, only: str = "") -> None:
+        self._place, self._only = store.path, only
         self._connection: Any = None
         self._tried = self._woken = -1e9
 
@@ -43,8 +44,7 @@ class Changes:
             try:
                 pause = max(0.0, self._woken + _LEAST_S - time.monotonic())
                 time.sleep(min(pause, told_s))
-                # Of all that is told together one look learns.
-                told = bool(list(self._connection.notifies(timeout=told_s, stop_after=1)))
+                told = self._hear(told_s)
             except self._failure:
                 self.close()
             else:
@@ -52,6 +52,16 @@ class Changes:
                 return told
         time.sleep(look_s)
         return False
+
+    def _hear(self, limit_s: float) -> bool:
+        """Whether something of concern is told within so many seconds."""
+        give_up = time.monotonic() + limit_s
+        while True:
+            left = max(0.0, give_up - time.monotonic())
+            # Of all that is told together one look learns.
+            told = [one.payload for one in self._connection.notifies(timeout=left, stop_after=1)]
+            if not told or self._only in ("", *told):
+                return bool(told)
 
     def close(self) -> None:
         """Close the connection; a later wait opens another."""
@@ -74,8 +84,10 @@ class Changes:
             self._tried = time.monotonic()
             import psycopg
 
+            from thetahat.store._postgres import signs_of_life
+
             with contextlib.suppress(psycopg.Error):
-                made = psycopg.connect(self._place.url, connect_timeout=10, autocommit=True)
+                made = psycopg.connect(**signs_of_life(self._place.url), autocommit=True)
                 made.execute(f"LISTEN {CHANNEL}")
                 self._connection = made
         return self._connection is not None

@@ -41,7 +41,7 @@ class Database(Protocol):
         """Begin a transaction that writes, without waiting."""
         ...
 
-    def tell(self, connection: Connection) -> None:
+    def tell(self, connection: Connection, what: str) -> None:
         """Tell who waits (``Changes``) of a change that is committed, where that is possible."""
         ...
 

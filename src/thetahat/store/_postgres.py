@@ -36,6 +36,11 @@ _BEGIN = {
 }
 """The statements of a transaction's beginning, which are sent as one."""
 _CONNECT_S = 10
+SILENT_S = 30
+"""Seconds without a sign of life until a connection is lost, for both ends.
+
+A machine that is cut off tells nothing. Without this limit the server keeps its transactions, and
+their locks, for two hours, and the machine waits for answers for a quarter of an hour."""
 STORE_ID = "store-id"
 """The file in a store's folder that says which store the folder is of."""
 
@@ -58,9 +63,9 @@ class PostgresDatabase:
         kind = _connection()
 
         def opened() -> Any:
-            raw = kind.connect(self.place.url, connect_timeout=_CONNECT_S, autocommit=True)
+            raw = kind.connect(**signs_of_life(self.place.url), autocommit=True)
             raw.adapters.register_dumper(str, text_dumper())
-            raw.execute(f"SET lock_timeout = {int(1000 * self._timeout_s)}")
+            raw.execute(f"SET lock_timeout = {int(1000 * self._timeout_s)}; {_servers_signs()}")
             return raw
 
         # psycopg would send a BEGIN of its own: the connection stays in its mode "autocommit".
@@ -80,7 +85,13 @@ class PostgresDatabase:
         def begin(connection: Connection) -> None:
             how = connection.get_execution_options().get("writes", "")
             raw: Any = connection.connection.driver_connection
-            raw.execute(_BEGIN[how], prepare=False)  # several statements cannot be prepared
+            try:
+                raw.execute(_BEGIN[how], prepare=False)  # several statements cannot be prepared
+            except kind.Error as error:
+                # Nothing can be rolled back on a connection that is gone.
+                if connection.connection.closed:
+                    connection.invalidate(error)
+                raise
 
         return engine
 
@@ -127,7 +138,7 @@ class PostgresDatabase:
         with connection.execution_options(writes="at once").begin():
             yield
 
-    def tell(self, connection: Connection) -> None:
+    def tell(self, connection: Connection, what: str) -> None:
         """Tell who waits of a change that is committed.
 
         In a transaction of its own, which writes nothing: those that tell are committed one after
@@ -136,7 +147,7 @@ class PostgresDatabase:
         raw: Any = connection.connection.driver_connection
         # What was changed is committed; those who wait learn of it later.
         with contextlib.suppress(_driver().Error):
-            raw.execute(f"NOTIFY {CHANNEL}", prepare=False)
+            raw.execute(f"NOTIFY {CHANNEL}, '{what}'", prepare=False)
 
     def health(self, connection: Connection) -> dict[str, Any]:
         """Return version, server and size."""
@@ -198,6 +209,35 @@ def _has_input(number: int) -> bool:
     waiting = select.poll()
     waiting.register(number, select.POLLIN)
     return bool(waiting.poll(0))
+
+
+def signs_of_life(url: str) -> dict[str, Any]:
+    """Return what to connect with: the address, and limits for what it leaves open."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    idle, interval, count = _probes()
+    limits = {
+        "connect_timeout": _CONNECT_S,
+        "keepalives_idle": idle,
+        "keepalives_interval": interval,
+        "keepalives_count": count,
+        "tcp_user_timeout": 1000 * SILENT_S,
+    }
+    return {**limits, **conninfo_to_dict(url)}
+
+
+def _servers_signs() -> str:
+    """Return the statements that give the server's end of a connection the same limits."""
+    idle, interval, count = _probes()
+    return (
+        f"SET tcp_keepalives_idle = {idle}; SET tcp_keepalives_interval = {interval};"
+        f" SET tcp_keepalives_count = {count}; SET tcp_user_timeout = {1000 * SILENT_S}"
+    )
+
+
+def _probes() -> tuple[int, int, int]:
+    """Seconds until the first question to a silent end, those between questions, and how many."""
+    return max(1, SILENT_S // 2), max(1, SILENT_S // 6), 3
 
 
 def _id_of(folder: Path) -> str | None:

@@ -78,7 +78,7 @@ from thetahat.store._run_values import (
     run_values as run_values,
     stored_values as stored_values,
 )
-from thetahat.store._run_writer import VERSION as VERSION
+from thetahat.store._run_writer import VERSION as VERSION, WORK as WORK
 from thetahat.store._sqlite_errors import (
     found_no_answer as found_no_answer,
     found_no_room as found_no_room,
@@ -132,6 +132,7 @@ __all__ = [
     "FIELDS",
     "FILES",
     "VERSION",
+    "WORK",
     "Block",
     "Changed",
     "Changes",

@@ -24,6 +24,7 @@ from thetahat.store._claims import (
     waiting_groups,
 )
 from thetahat.store._rows import NewRun, RunRow, new_id, text, utc_now
+from thetahat.store._run_writer import WORK
 from thetahat.store._schema import agents, runs, sweeps
 from thetahat.store._sql import among, plain_rows
 from thetahat.store._store import Store
@@ -148,7 +149,7 @@ class Queue:
         ended = {"status": str(Status.CANCELLED), "reason": text(reason), "finished": utc_now()}
         with self.store.batch() as writer:
             writer.connection.execute(update(runs).where(waits).values(ended))
-            writer.told = True
+            writer.told = WORK
 
     def recover(self, dead: Sequence[str]) -> int:
         """Return the runs of dead agents to the queue; return their number."""
@@ -185,7 +186,7 @@ class Queue:
 
     def beat(self, doing: str = "") -> str | None:
         """Update this agent's heartbeat; return a request to it ("stop"), if any."""
-        with self.store.batch() as writer:
+        with self.store.batch(beside=True) as writer:
             me = agents.c.id == self.agent
             values = {"heartbeat": utc_now(), "doing": text(doing), "ended": None}
             writer.connection.execute(update(agents).where(me).values(values))
@@ -317,7 +318,7 @@ class Queue:
                 return now.state
             over = update(sweeps).where(sweeps.c.id == self.sweep_id)
             writer.connection.execute(over.values(state=FINISHED, reason="", finished=utc_now()))
-            writer.told = True
+            writer.told = WORK
             return FINISHED
 
     def _uncount(self, writer: Writer, run_ids: Collection[str]) -> None:
@@ -335,7 +336,7 @@ class Queue:
             values |= {"status": str(Status.CANCELLED), "reason": over[state]}
             values["finished"] = utc_now()
         running = runs.c.status == str(Status.RUNNING)
-        writer.told = True
+        writer.told = WORK
         return writer.connection.execute(
             update(runs).where(which & running).values(values)
         ).rowcount

@@ -232,7 +232,7 @@ class SqliteDatabase:
         finally:
             cursor.execute(patience)
 
-    def tell(self, connection: Connection) -> None:
+    def tell(self, connection: Connection, what: str) -> None:
         """SQLite has no way to tell: those who wait look by themselves."""
 
     def health(self, connection: Connection) -> dict[str, Any]:

@@ -140,7 +140,7 @@ class Store:
                 writer = Writer(connection, self.folder)
                 yield writer
             if writer.told:
-                self._database.tell(connection)
+                self._database.tell(connection, writer.told)
 
     def create_run(self, config: Mapping[str, Any] | None = None, **fields: Any) -> RunRow:
         """Begin a run (the fields are those of NewRun); return its row."""

@@ -12,8 +12,12 @@ import { tablesPanel } from "./tables.js";
 import { columnsOf, FEW, flagsOf, makeTable, settingsTable, tableHeight, tableLibrary, title } from "./table.js";
 
 export async function show(main, id, { crumbs }) {
+  // Ask for the tables beside the runs: bands are then drawn in their place, before what is below.
+  const tables = tablesPanel(id);
+  tables.catch(() => {}); // reported where it is shown
   const answer = await get(`/api/sweeps/${encodeURIComponent(id)}${view.get("sample") ? `?sample=${encodeURIComponent(view.get("sample"))}` : ""}`);
   const page = new SweepPage(new Model(answer), main);
+  page.tables = tables;
   crumbs(page.model.sweep.project ? h("span", {}, page.model.sweep.project) : null, h("span", {}, page.model.sweep.name));
   document.title = `${plainly(brief(page.model.sweep.name, 80))} · thetahat`;
   await page.settle();
@@ -106,7 +110,9 @@ class SweepPage {
   async loadTables() {
     const { id, name } = this.model.sweep;
     let root = null;
-    try { root = await tablesPanel(id); } catch (error) { root = h("p.warning.bad", {}, `The tables of ${name}: ${error.message}`); }
+    const asked = this.tables || tablesPanel(id);
+    this.tables = null;
+    try { root = await asked; } catch (error) { root = h("p.warning.bad", {}, `The tables of ${name}: ${error.message}`); }
     if (!root) return;
     this.tablesBox.replaceWith(root);
     this.tablesBox = root;

@@ -36,7 +36,7 @@ class SweepTables {
     this.made = panel("Tables", "");
     this.root = this.made.root;
     this.controls = h("div.tools");
-    this.box = h("div.grid");
+    this.box = h("div.grid.waits");
     this.made.body.append(tabs(names, this.name, (name) => { this.name = name; Object.assign(this, { tx: "", ty: "", exact: this.reference() }); this.keep(); this.load(); }), this.controls, this.box);
     this.load();
   }
@@ -51,9 +51,10 @@ class SweepTables {
     const now = String(asked);
     this.asked = now;
     let found;
-    try { found = await get(`/api/sweeps/${encodeURIComponent(this.id)}/table?${asked}`); } catch (error) { fill(this.box, h("p.warning.bad", {}, error.message)); return; }
+    try { found = await get(`/api/sweeps/${encodeURIComponent(this.id)}/table?${asked}`); } catch (error) { this.box.classList.remove("waits"); fill(this.box, h("p.warning.bad", {}, error.message)); return; }
     if (this.asked !== now) return;
     this.found = found;
+    this.box.classList.remove("waits");
     this.drawControls();
     this.draw();
   }
