@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from thetahat.core.packed_table import PackedTable
 
 ENDED, WORK = "ended", "work"
-"""What is told of a transaction: a run has ended; agents may find work, or another state of a sweep."""
+"""What is told of a transaction: a run has ended; or agents may find work, or a sweep changed."""
 VERSION = 5
 """The version of the tables; a new one needs a step in ``MIGRATIONS`` of ``_schema``."""
 
