@@ -6,8 +6,10 @@ import threading
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from searches import grid_of
 
+from thetahat.core import StoreError
 from thetahat.store import (
     NewRun,
     NewSweep,
@@ -18,6 +20,9 @@ from thetahat.store import (
     open_store,
     set_state,
 )
+
+# A name that a user takes before its number comes.
+from thetahat.store._run_names import run_name
 
 
 def xs(runs):
@@ -153,3 +158,33 @@ def test_agents_that_claim_at_once_never_share_or_lose_a_point(store) -> None:
     assert taken == Counter(range(90))
     assert [run.number for run in store.runs()] == list(range(1, 91))
     assert find_sweep(store, sweep.id).position >= 90
+
+
+def test_a_point_gets_another_name_where_a_user_has_taken_its_own(store) -> None:
+    taken = [run_name(number) for number in (4, 5)]
+    users = [store.create_run({}, name=name) for name in taken]
+    sweep = create_sweep(store, NewSweep(""))
+    queue = Queue(store, sweep.id, "a1", ahead=8)
+    first, *more = [run for n in (1, 3) for run in queue.claim(n, grid_of(9)).fresh]
+    assert [run.number for run in (*users, first, *more)] == [1, 2, 3, 4, 5, 6]
+    assert [run.name for run in more] == [f"{taken[0]}-4", f"{taken[1]}-5", run_name(6)]
+    assert xs([first, *more]) == [0, 1, 2, 3]
+    assert len(store.runs()) == 6
+
+
+@pytest.mark.sqlite
+def test_an_agent_waits_for_the_write_lock_and_then_claims(store) -> None:
+    sweep = create_sweep(store, NewSweep(""))
+    queue, claimed = Queue(store, sweep.id, "a1", ahead=4), []
+    queue.claim(1, grid_of(9))
+    with open_store(store.path, timeout_s=0.2) as other:
+        waits = threading.Thread(target=lambda: claimed.append(queue.claim(1, grid_of(9))))
+        impatient = Queue(other, sweep.id, "a2", ahead=4)
+        with open_store(store.path) as third, third.batch():
+            waits.start()
+            with pytest.raises(StoreError, match=r"has been locked by another program for 0\.2 s"):
+                impatient.claim(1, grid_of(9))
+            assert claimed == []
+        waits.join(60)
+        assert [xs(claim.fresh) for claim in claimed] == [[1]]
+        assert xs(impatient.claim(1, grid_of(9)).fresh) == [2]

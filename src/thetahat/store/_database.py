@@ -41,6 +41,10 @@ class Database(Protocol):
         """Begin a transaction that writes, without waiting."""
         ...
 
+    def tell(self, connection: Connection, what: str) -> None:
+        """Tell who waits (``Changes``) of a change that is committed, where that is possible."""
+        ...
+
     def health(self, connection: Connection) -> dict[str, Any]:
         """Return version, integrity, journal and counts."""
         ...

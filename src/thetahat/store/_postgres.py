@@ -20,6 +20,7 @@ from sqlalchemy.pool import QueuePool
 
 from thetahat.core.errors import MissingExtra, StoreError
 from thetahat.core.places import ENVIRONMENT_FOLDER, FOLDER, Server
+from thetahat.store._changes import CHANNEL
 from thetahat.store._postgres_errors import explain
 from thetahat.store._postgres_rows import text_dumper
 from thetahat.store._schema import VERSION, meta, prepare, read_version
@@ -62,7 +63,7 @@ class PostgresDatabase:
         kind = _connection()
 
         def opened() -> Any:
-            raw = kind.connect(**_signs_of_life(self.place.url), autocommit=True)
+            raw = kind.connect(**signs_of_life(self.place.url), autocommit=True)
             raw.adapters.register_dumper(str, text_dumper())
             raw.execute(f"SET lock_timeout = {int(1000 * self._timeout_s)}; {_servers_signs()}")
             return raw
@@ -137,6 +138,17 @@ class PostgresDatabase:
         with connection.execution_options(writes="at once").begin():
             yield
 
+    def tell(self, connection: Connection, what: str) -> None:
+        """Tell who waits of a change that is committed.
+
+        In a transaction of its own, which writes nothing: those that tell are committed one after
+        the other, and must not keep each other waiting for the disk.
+        """
+        raw: Any = connection.connection.driver_connection
+        # What was changed is committed; those who wait learn of it later.
+        with contextlib.suppress(_driver().Error):
+            raw.execute(f"NOTIFY {CHANNEL}, '{what}'", prepare=False)
+
     def health(self, connection: Connection) -> dict[str, Any]:
         """Return version, server and size."""
 
@@ -199,7 +211,7 @@ def _has_input(number: int) -> bool:
     return bool(waiting.poll(0))
 
 
-def _signs_of_life(url: str) -> dict[str, Any]:
+def signs_of_life(url: str) -> dict[str, Any]:
     """Return what to connect with: the address, and limits for what it leaves open."""
     from psycopg.conninfo import conninfo_to_dict
 

@@ -2,6 +2,7 @@
 
 from thetahat.core.places import locate as locate
 from thetahat.store._blocks import Block as Block, pack as pack
+from thetahat.store._changes import Changes as Changes
 from thetahat.store._claims import Claim as Claim, Offer as Offer
 from thetahat.store._copy import copy_store as copy_store
 from thetahat.store._dead_agents import (
@@ -77,7 +78,7 @@ from thetahat.store._run_values import (
     run_values as run_values,
     stored_values as stored_values,
 )
-from thetahat.store._run_writer import VERSION as VERSION
+from thetahat.store._run_writer import VERSION as VERSION, WORK as WORK
 from thetahat.store._sqlite_errors import (
     found_no_answer as found_no_answer,
     found_no_room as found_no_room,
@@ -131,8 +132,10 @@ __all__ = [
     "FIELDS",
     "FILES",
     "VERSION",
+    "WORK",
     "Block",
     "Changed",
+    "Changes",
     "Claim",
     "Condition",
     "FileRow",

@@ -24,6 +24,7 @@ from thetahat.store._claims import (
     waiting_groups,
 )
 from thetahat.store._rows import NewRun, RunRow, new_id, text, utc_now
+from thetahat.store._run_writer import WORK
 from thetahat.store._schema import agents, runs, sweeps
 from thetahat.store._sql import among, plain_rows
 from thetahat.store._store import Store
@@ -148,6 +149,7 @@ class Queue:
         ended = {"status": str(Status.CANCELLED), "reason": text(reason), "finished": utc_now()}
         with self.store.batch() as writer:
             writer.connection.execute(update(runs).where(waits).values(ended))
+            writer.told = WORK
 
     def recover(self, dead: Sequence[str]) -> int:
         """Return the runs of dead agents to the queue; return their number."""
@@ -316,6 +318,7 @@ class Queue:
                 return now.state
             over = update(sweeps).where(sweeps.c.id == self.sweep_id)
             writer.connection.execute(over.values(state=FINISHED, reason="", finished=utc_now()))
+            writer.told = WORK
             return FINISHED
 
     def _uncount(self, writer: Writer, run_ids: Collection[str]) -> None:
@@ -333,6 +336,7 @@ class Queue:
             values |= {"status": str(Status.CANCELLED), "reason": over[state]}
             values["finished"] = utc_now()
         running = runs.c.status == str(Status.RUNNING)
+        writer.told = WORK
         return writer.connection.execute(
             update(runs).where(which & running).values(values)
         ).rowcount

@@ -6,6 +6,7 @@ from sqlalchemy import func, select, update
 
 from thetahat.core.json import from_json, to_json
 from thetahat.core.run import Status
+from thetahat.store._run_writer import WORK
 from thetahat.store._schema import runs, sweeps
 from thetahat.store._store import Store
 from thetahat.store._sweeps import CANCELLED, RUNNING, SweepRow, read_sweep_row
@@ -27,6 +28,7 @@ def retry_failed(store: Store, sweep_id: str, *, diverged: bool = False) -> int:
         failed = connection.execute(select(*columns).where(mine)).all()
         if not failed:
             return 0
+        writer.told = WORK
         for run_id, provenance, reason, attempt in failed:
             before = from_json(provenance)
             earlier = before.pop("earlier", [])

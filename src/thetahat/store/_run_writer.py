@@ -21,6 +21,8 @@ from thetahat.store._run_names import run_name
 if TYPE_CHECKING:
     from thetahat.core.packed_table import PackedTable
 
+ENDED, WORK = "ended", "work"
+"""What is told of a transaction: a run has ended; or agents may find work, or a sweep changed."""
 VERSION = 5
 """The version of the tables; a new one needs a step in ``MIGRATIONS`` of ``_schema``."""
 
@@ -82,6 +84,8 @@ class RunWriter:
     def __init__(self, cursor: Callable[[], Any], folder: Path) -> None:
         self._cursor = cursor
         self._folder = folder
+        self.told = ""
+        """What others are told after the commit: ENDED, WORK, or nothing."""
 
     def execute(self, sql: str, row: Mapping[str, Any]) -> Any:
         """Execute one plain statement, and return the driver's cursor."""
@@ -201,6 +205,7 @@ class RunWriter:
             },
         }
         self._fast(_FINISH, row)
+        self.told = self.told or ENDED
         self._keep_best(run_id, detail or {}, metrics or {})
 
     def keep_table(

@@ -232,6 +232,9 @@ class SqliteDatabase:
         finally:
             cursor.execute(patience)
 
+    def tell(self, connection: Connection, what: str) -> None:
+        """SQLite has no way to tell: those who wait look by themselves."""
+
     def health(self, connection: Connection) -> dict[str, Any]:
         """Return version, SQLite's integrity check, journal and counts."""
 

@@ -135,9 +135,12 @@ class Store:
         with (
             self._database.explained(),
             self._live().connect().execution_options(writes=how) as connection,
-            connection.begin(),
         ):
-            yield Writer(connection, self.folder)
+            with connection.begin():
+                writer = Writer(connection, self.folder)
+                yield writer
+            if writer.told:
+                self._database.tell(connection, writer.told)
 
     def create_run(self, config: Mapping[str, Any] | None = None, **fields: Any) -> RunRow:
         """Begin a run (the fields are those of NewRun); return its row."""

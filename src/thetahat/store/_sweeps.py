@@ -15,6 +15,7 @@ from thetahat.core.sweep_file import file_json, read_file_json, read_plain
 from thetahat.store._dead_agents import STANDING, dead_among, status_of
 from thetahat.store._rows import new_id, resolve, text, utc_now
 from thetahat.store._run_names import run_name
+from thetahat.store._run_writer import WORK
 from thetahat.store._schema import agents, points as ahead, runs, sweeps
 from thetahat.store._store import Store
 
@@ -132,6 +133,7 @@ def set_state(store: Store, sweep_id: str, state: str, reason: str = "") -> bool
         values = {"state": state, "reason": text(reason)}
         values["finished"] = utc_now() if state in (CANCELLED, FINISHED) else None
         this = (sweeps.c.id == sweep_id) & sweeps.c.state.in_([RUNNING, PAUSED])
+        writer.told = WORK
         return bool(writer.connection.execute(update(sweeps).where(this).values(values)).rowcount)
 
 
@@ -164,6 +166,7 @@ def change_plan(
     """
     with store.batch() as writer:
         values = {"text": text_, "plan": to_json(plan), "points": points}
+        writer.told = WORK
         if again:
             values["position"] = 0
             # Points of the old file that no agent has begun.

@@ -359,11 +359,15 @@ class ApiRun:
 
     def wait_until_finished(self) -> None:
         """Wait until it has ended."""
-        import time
+        from thetahat.store import Changes
 
-        while not self._row.status.over:
-            time.sleep(0.5)
-            self._row = self._api.store.run(self._row.id)
+        changes = Changes(self._api.store)
+        try:
+            while not self._row.status.over:
+                changes.wait(0.5, 2.0)
+                self._row = self._api.store.run(self._row.id)
+        finally:
+            changes.close()
 
     def delete(self, delete_artifacts: bool = False) -> None:
         """Nothing is deleted by a program's API."""

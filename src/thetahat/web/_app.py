@@ -316,18 +316,27 @@ def act(store: Store, sweep: SweepRow, action: str) -> str:
 async def changes(source: Source, every_s: float = EVERY_S) -> AsyncIterator[str]:
     """Send ``change`` with the store's pulse, or ``gone`` with the error of reading it."""
     before, quiet = None, 0
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake() -> None:
+        with contextlib.suppress(RuntimeError):  # the server has ended
+            loop.call_soon_threadsafe(told.set)
+
     yield "retry: 1000\n\n"
-    while not source.ending():
-        try:
-            found = ("change", await asyncio.to_thread(source.pulse))
-        except StoreError as error:
-            found = ("gone", json.dumps({"error": str(error)}))
-        if found != before:
-            before, quiet = found, 0
-            yield f"event: {found[0]}\ndata: {found[1]}\n\n"
-        elif (quiet := quiet + 1) % _KEEP_ALIVE == 0:
-            yield ": still here\n\n"
-        await asyncio.sleep(every_s)
+    with source.waking(wake):
+        while not source.ending():
+            told.clear()
+            try:
+                found = ("change", await asyncio.to_thread(source.pulse))
+            except StoreError as error:
+                found = ("gone", json.dumps({"error": str(error)}))
+            if found != before:
+                before, quiet = found, 0
+                yield f"event: {found[0]}\ndata: {found[1]}\n\n"
+            elif (quiet := quiet + 1) % _KEEP_ALIVE == 0:
+                yield ": still here\n\n"
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(told.wait(), every_s)
 
 
 @contextlib.contextmanager

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from thetahat.core.errors import StoreError
 from thetahat.core.places import Place, Server, place_identity
 
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ class Source:
         self._cache: RunCache | None = None
         self._inode: tuple[int, int] | str | None = None
         self._pulse: tuple[float, str] = (-1.0, "")
+        self._wakes: set[Callable[[], None]] = set()
+        self._listener: threading.Thread | None = None
+        self.listening = False
+        """Whether the store tells of changes of state."""
         self.ending: Callable[[], bool] = lambda: False
         """Whether the server is about to end and must not wait for open pages."""
 
@@ -82,6 +88,39 @@ class Source:
         found = json.dumps({**pulse(self.store()), "store": self._inode})
         self._pulse = (time.monotonic(), found)
         return found
+
+    @contextlib.contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Call ``wake``, from another thread, whenever the store tells of a change of state."""
+        self._wakes.add(wake)
+        alive = self._listener is not None and self._listener.is_alive()
+        if isinstance(self.path, Server) and not alive:
+            self._listener = threading.Thread(target=self._listen, name="changes", daemon=True)
+            self._listener.start()
+        try:
+            yield
+        finally:
+            self._wakes.discard(wake)
+
+    def _listen(self) -> None:
+        """Wait for changes as long as there are pages that follow the store."""
+        from thetahat.store import Changes
+
+        changes = None
+        while self._wakes and not self.ending():
+            try:
+                changes = changes or Changes(self.store())
+            except StoreError:
+                time.sleep(1.0)
+                continue
+            told, self.listening = changes.wait(1.0, 1.0 if self.listening else 0.0), True
+            if told:
+                self._pulse = (-1.0, "")  # it was read before the change
+                for wake in list(self._wakes):
+                    wake()
+        if changes is not None:
+            changes.close()
+        self.listening = False
 
     def close(self) -> None:
         """Close the file."""

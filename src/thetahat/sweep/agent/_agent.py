@@ -21,6 +21,8 @@ from thetahat.core.run import Ended, Logged, Started, Status, Tracker
 from thetahat.search import Hyperband, Trial, asha, stop, target_reached, targets_reached
 from thetahat.store import (
     CANCELLED_REASON,
+    WORK,
+    Changes,
     Claim,
     Offer,
     Queue,
@@ -182,7 +184,7 @@ class Agent:
         self._search, self._refit = search, refit
         self._recorder = Recorder(store, self.queue, retries, keep=search.count is not None)
         self._watch = AgentWatch(store.folder / "agents")
-        self._place = StorePlace(store.path)
+        self._place, self._changes = StorePlace(store.path), Changes(store, WORK)
         self._disk = FullDisk(lambda line: say(Remarked(line)))
         self._logged, self._data = LoggedMetric(store, sweep.id), DataFiles(store, sweep.id)
         self._beat_s = self._looked_s = self._searched_s = -1e9
@@ -229,6 +231,7 @@ class Agent:
                 try:
                     self.runner.halt()
                 finally:
+                    self._changes.close()
                     # Also after a second Ctrl-C: other agents need not wait for the lease.
                     reserve.release()
                     self.queue.leave(unbegun=self._recorder.unbegun)
@@ -408,7 +411,8 @@ class Agent:
             return self.tally.state != FINISHED
         if claim.sweep.state == RUNNING and claim.open:
             self.say(Remarked("all runs have begun; waiting for those of other agents"))
-        time.sleep(POLL_S)
+        if self._changes.wait(POLL_S, max(POLL_S, self._claim_s - time.monotonic())):
+            self._claim_soon()
         return True
 
     def _record(self) -> Sequence[RunEvent]:
