@@ -12,7 +12,7 @@ PINNED := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
 QUICK_FLAGS := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false \
                --xla_cpu_parallel_codegen_split_count=1
 QUICK := $(subst XLA_FLAGS=",XLA_FLAGS="$(QUICK_FLAGS) ,$(PINNED))
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+PYTEST := $(BIN)/python -m pytest --dist worksteal
 SOURCES := $(shell find src -name '*.py') pyproject.toml
 STAMPS := $(VENV)/.stamps
 
@@ -21,8 +21,8 @@ STAMPS := $(VENV)/.stamps
 demo: $(STAMPS)/demo
 	$(BIN)/thetahat demo
 
-# Both kinds at once, by two processes each: tests wait for children and browsers, and the kind that
-# takes longer has both cores of CI at its end.
+# Both kinds at once, by three processes and two: quick tests wait for children, servers and browsers. Two
+# processes used 1.3 of the two cores of CI once the standard tests had ended.
 test:
 	$(MAKE) -j 2 $(STAMPS)/chromium $(STAMPS)/postgres $(STAMPS)/slurm $(STAMPS)/libraries wheel
 	$(BIN)/python -m pip --disable-pip-version-check install -q --no-deps --force-reinstall dist/*.whl
@@ -31,10 +31,10 @@ test:
 
 # Not in the background of a shell: there SIGINT is ignored, which tests send.
 test-quick:
-	$(QUICK) $(PYTEST) --programs=quick $(PYTEST_ARGS); echo $$? >$(STAMPS)/quick
+	$(QUICK) $(PYTEST) -n 3 --programs=quick $(PYTEST_ARGS); echo $$? >$(STAMPS)/quick
 
 test-standard:
-	$(PINNED) $(PYTEST) --programs=standard $(PYTEST_ARGS) >$(STAMPS)/standard.log 2>&1; \
+	$(PINNED) $(PYTEST) -n 2 --programs=standard $(PYTEST_ARGS) >$(STAMPS)/standard.log 2>&1; \
 	echo $$? >$(STAMPS)/standard; cat $(STAMPS)/standard.log
 
 lint: $(STAMPS)/lint
