@@ -2,8 +2,12 @@
 
 import pytest
 
+from thetahat.sweep import Work, read_sweep
+
 # Private: the GPUs of a machine that has none are stated by files of ours.
+from thetahat.sweep.workers import _early_start
 from thetahat.sweep.workers._devices import gpus, memory_fraction
+from thetahat.sweep.workers._early_start import MEM_FRACTION
 
 
 @pytest.fixture
@@ -42,3 +46,30 @@ def test_a_machine_without_device_files_has_none(tmp_path):
 )
 def test_workers_divide_a_gpus_memory(workers, devices, fraction):
     assert memory_fraction(workers, devices) == fraction
+
+
+@pytest.mark.parametrize(
+    ("work", "size", "given", "expected"),
+    [
+        (Work(devices=("0", "1")), 2, {}, [("0", None), ("1", None)]),
+        (Work(devices=("0", "1")), 3, {}, [("0", "0.375"), ("1", "0.375"), ("0", "0.375")]),
+        (Work(devices=("0",)), 2, {MEM_FRACTION: "0.2"}, [("0", None)] * 2),
+        (Work(devices=("0", "1"), spread="cohorts"), 1, {}, [("0,1", None)]),
+    ],
+)
+def test_workers_are_told_their_devices_and_their_memory(
+    monkeypatch, tmp_path, work, size, given, expected
+):
+    """What a user sets stays: the worker inherits it."""
+    file = tmp_path / "train.py"
+    file.write_text("")
+    (tmp_path / "sweep.yaml").write_text(
+        "program: train.py\nmethod: grid\nparameters: {x: {value: 1}}"
+    )
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(_early_start, "WorkerProcess", lambda *words: words[3])
+    spec = read_sweep(str(tmp_path / "sweep.yaml")).require()
+    start = _early_start.starter(spec, tmp_path, tmp_path, "log", size, work)
+    told = [start(k) for k in range(size)]
+    assert [(one["CUDA_VISIBLE_DEVICES"], one.get(MEM_FRACTION)) for one in told] == expected

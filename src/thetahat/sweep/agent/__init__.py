@@ -13,11 +13,6 @@ from thetahat.sweep._events import (
     Remarked as Remarked,
     RunEvent as RunEvent,
 )
-from thetahat.sweep.agent._agent import (
-    FirstRunsFailed as FirstRunsFailed,
-    Runner as Runner,
-    Tally as Tally,
-)
 from thetahat.sweep.agent._create import (
     Found as Found,
     extend_by as extend_by,
@@ -35,6 +30,8 @@ from thetahat.sweep.agent._launch import (
 from thetahat.sweep.agent._load_models import load_models as load_models
 from thetahat.sweep.agent._one_machine import how_to_share as how_to_share
 from thetahat.sweep.agent._prior import Prior as Prior, read_prior as read_prior
+from thetahat.sweep.agent._runner import Runner as Runner
+from thetahat.sweep.agent._tally import FirstRunsFailed as FirstRunsFailed, Tally as Tally
 from thetahat.sweep.processes._function_calls import (
     Call as Call,
     FunctionCalls as FunctionCalls,

@@ -11,12 +11,12 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
-from thetahat.core.errors import InputError, StoreError
+from thetahat.core.errors import StoreError
 from thetahat.core.run import Ended, Logged, Started, Status, Tracker
 from thetahat.search import Hyperband, Trial, asha, stop, target_reached, targets_reached
 from thetahat.store import (
@@ -48,62 +48,16 @@ from thetahat.sweep.agent._liveness import (
 from thetahat.sweep.agent._logged_metric import LoggedMetric
 from thetahat.sweep.agent._proposer import Proposer
 from thetahat.sweep.agent._recorder import Recorder, Written
+from thetahat.sweep.agent._runner import Runner, doing
 from thetahat.sweep.agent._signals import TERMINATED_S, listening, was_terminated
+from thetahat.sweep.agent._tally import RUNNING, Tally, check_first_failures
 from thetahat.sweep.processes._process_group import end_programs, host_name
 
 POLL_S, BEAT_S, FLUSH_S, LOOK_S = 0.1, 5.0, 0.25, 1.0
 EMPTY_S, EMPTY_SHARE = 2.0, 0.05
 """After a claim that found nothing: seconds until the next, at most, and as a share of those since
 the first of them. A thousand agents at a sweep's end do not ask ten times a second each."""
-FIRST_FAILURES = 3
-"""If so many runs fail, and none has worked, the agent stops."""
-RUNNING, CANCELLED, FINISHED = "running", "cancelled", "finished"
-
-
-class Runner(Protocol):
-    """What runs the runs: a pool of workers, or processes."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether runs can be taken."""
-        ...
-
-    @property
-    def busy(self) -> set[str]:
-        """Runs that are being run."""
-        ...
-
-    def room(self) -> int:
-        """How many more runs it can take."""
-        ...
-
-    def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
-        """Run these."""
-        ...
-
-    def poll(self, timeout_s: float) -> list[RunEvent]:
-        """Return what has happened; wait for it at most so long."""
-        ...
-
-    def stop(self, reasons: Mapping[str, str]) -> None:
-        """End runs, each for its reason."""
-        ...
-
-    def forget(self, runs: set[str]) -> None:
-        """Drop runs that another agent holds now."""
-        ...
-
-    def kept(self) -> None:
-        """Learn that all events returned so far are in the store."""
-        ...
-
-    def halt(self) -> None:
-        """Stop all runs soon; their checkpoints stand."""
-        ...
-
-    def close(self) -> None:
-        """End every process."""
-        ...
+CANCELLED, FINISHED = "cancelled", "finished"
 
 
 @dataclass(frozen=True)
@@ -134,18 +88,6 @@ class Search:
 
 Refit = Callable[[SweepRow], "Search | None"]
 """The search of a sweep's current file; None if this agent's runner cannot run it."""
-
-
-@dataclass
-class Tally:
-    """What an agent has done."""
-
-    claimed: int = 0
-    ended: int = 0
-    failed: int = 0
-    interrupted: bool = False
-    state: str = RUNNING
-    last_failure: str = ""
 
 
 Say = Callable[[AgentEvent], None]
@@ -314,7 +256,7 @@ class Agent:
         now = time.monotonic()
         if now - self._beat_s > BEAT_S:
             self._beat_s = now
-            if self.queue.beat(_doing(self.runner)) == "stop":
+            if self.queue.beat(doing(self.runner)) == "stop":
                 self.tally.interrupted = True
         if now - self._looked_s > LOOK_S:
             self._looked_s = now
@@ -447,7 +389,7 @@ class Agent:
         for objective in self._search.trials.objectives:
             self._logged.check(objective, written.ended, self._search.columns)
         if not self._search.keep_going and not self._works:
-            _check_first_failures(self.tally, self.sweep)
+            check_first_failures(self.tally, self.sweep)
         return events
 
     def _count(self, written: Written) -> None:
@@ -520,34 +462,6 @@ class Agent:
         if self._asked > 1:
             raise KeyboardInterrupt(f"go on with: thetahat agent {self.sweep.id}")
         self.say(Remarked("stopping; runs go back to the queue. Ctrl-C again stops at once"))
-
-
-class FirstRunsFailed(InputError):
-    """The first runs of a sweep all failed, for ``reason``."""
-
-    def __init__(self, reason: str, fix: str) -> None:
-        super().__init__(f"{reason}. Fix it, and {fix}")
-        self.reason = reason
-
-
-def _check_first_failures(tally: Tally, sweep: SweepRow) -> None:
-    """Stop if the first runs all fail: probably all will.
-
-    Raises:  FirstRunsFailed.
-    """
-    if tally.failed == tally.ended >= FIRST_FAILURES:
-        raise FirstRunsFailed(
-            f"the first {tally.ended} runs all failed, the last because:"
-            f" {tally.last_failure.rstrip('.')}",
-            f"run all again with: thetahat sweep {sweep.id} --retry-failed --run; or run the others"
-            " all the same with --keep-going",
-        )
-
-
-def _doing(runner: Runner) -> str:
-    """Describe what an agent does, for readers of the store."""
-    runs, workers = len(runner.busy), getattr(runner, "size", 1)
-    return f"{runs} run{'s' * (runs != 1)}, {workers} worker{'s' * (workers != 1)}"
 
 
 def _groups(again: Sequence[RunRow]) -> list[list[RunRow]]:

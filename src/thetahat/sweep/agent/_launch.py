@@ -13,12 +13,13 @@ from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.places import Place, opening
 from thetahat.search import BLIND
 from thetahat.store import Follower, Store, SweepRow, count_runs, find_sweep, list_agents
-from thetahat.sweep.agent._agent import Agent, Say, Search, Tally
+from thetahat.sweep.agent._agent import Agent, Say, Search
 from thetahat.sweep.agent._create import Found
 from thetahat.sweep.agent._history import SweepTrials, words_of
 from thetahat.sweep.agent._kept_models import KeptModels
 from thetahat.sweep.agent._one_machine import check_one_machine
 from thetahat.sweep.agent._proposer import Proposer
+from thetahat.sweep.agent._tally import Tally
 from thetahat.sweep.processes._runner import Processes
 from thetahat.sweep.spec._options import SweepOptions, options_from_json
 from thetahat.sweep.spec._program import find_program, runs_program
