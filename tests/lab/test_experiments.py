@@ -149,3 +149,38 @@ def test_all_ways_of_filtering_give_the_same_parameters():
     found = run("filtering", steps=20, rounds=1)
     assert found["distance"] < 1e-5
     assert all(min(found[way]) > 0 for way in ("nnx.jit", "split once, jax.jit", "compiled loop"))
+
+
+def test_a_net_fits_permuted_outcomes_and_learns_nothing_from_them():
+    found = run("random_labels", draws=2, epochs=200)
+    fitted, new, linear = (
+        np.median(found[k], axis=1) for k in ("net fitted", "net new", "linear fitted")
+    )
+    assert (fitted > 0.9).all()
+    assert new[0] > 0.7 and new[-1] < 0
+    assert linear[-1] < 0.4
+    # What can be learned is learned sooner.
+    assert np.median(found["epochs"], axis=1)[0] < np.median(found["epochs"], axis=1)[-1] / 2
+
+
+def test_fits_part_where_the_data_end():
+    found = run("distribution_shift", draws=4)
+    at, beyond = (
+        {which: np.median(found[f"{which} error"][:, k]) for which in ("linear", "polynomial")}
+        for k in (0, -1)
+    )
+    assert at["polynomial"] < at["linear"] / 10
+    assert beyond["polynomial"] > 10 * beyond["linear"]
+    for which in ("tanh net", "ReLU net"):
+        assert np.median(found[f"{which} error"][:, 0]) < 0.05
+        assert np.median(found[f"{which} error"][:, -1]) > 0.1
+
+
+def test_the_error_of_least_squares_falls_with_n_and_rises_with_sigma_squared():
+    found = run("sample_size", draws=6, largest=400)
+    # Linear in the outcomes, and no approximation error: sigma scales the errors exactly.
+    assert found["polynomial slopes"][0] == pytest.approx(2, abs=1e-6)
+    assert found["polynomial slopes"][1] == pytest.approx(-1.15, abs=0.25)
+    theory = 6 * found["sigma"] ** 2 / 400
+    assert (np.abs(found["polynomial"][:, -1] / theory - 1) < 0.6).all()
+    assert (found["net"][:, -1] < found["net"][:, 0]).all()
