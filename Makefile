@@ -12,7 +12,7 @@ PINNED := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
 QUICK_FLAGS := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false \
                --xla_cpu_parallel_codegen_split_count=1
 QUICK := $(subst XLA_FLAGS=",XLA_FLAGS="$(QUICK_FLAGS) ,$(PINNED))
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+PYTEST := $(BIN)/python -m pytest --dist worksteal
 SOURCES := $(shell find src -name '*.py') pyproject.toml
 STAMPS := $(VENV)/.stamps
 
@@ -21,8 +21,8 @@ STAMPS := $(VENV)/.stamps
 demo: $(STAMPS)/demo
 	$(BIN)/thetahat demo
 
-# Both kinds at once, by two processes each: tests wait for children and browsers, and the kind that
-# takes longer has both cores of CI at its end.
+# Both kinds at once, by three processes and two: quick tests wait for children, servers and browsers. Two
+# processes used 1.3 of the two cores of CI once the standard tests had ended.
 test:
 	$(MAKE) -j 2 $(STAMPS)/chromium $(STAMPS)/postgres $(STAMPS)/slurm $(STAMPS)/libraries wheel
 	$(BIN)/python -m pip --disable-pip-version-check install -q --no-deps --force-reinstall dist/*.whl
@@ -31,10 +31,10 @@ test:
 
 # Not in the background of a shell: there SIGINT is ignored, which tests send.
 test-quick:
-	$(QUICK) $(PYTEST) --programs=quick $(PYTEST_ARGS); echo $$? >$(STAMPS)/quick
+	$(QUICK) $(PYTEST) -n 3 --programs=quick $(PYTEST_ARGS); echo $$? >$(STAMPS)/quick
 
 test-standard:
-	$(PINNED) $(PYTEST) --programs=standard $(PYTEST_ARGS) >$(STAMPS)/standard.log 2>&1; \
+	$(PINNED) $(PYTEST) -n 2 --programs=standard $(PYTEST_ARGS) >$(STAMPS)/standard.log 2>&1; \
 	echo $$? >$(STAMPS)/standard; cat $(STAMPS)/standard.log
 
 lint: $(STAMPS)/lint
@@ -62,13 +62,15 @@ bench: $(STAMPS)/bench
 goals: $(STAMPS)/bench
 	$(BIN)/python -m benchmarks.goals --write
 
-bench-smoke: $(STAMPS)/test
+bench-smoke: $(STAMPS)/test $(STAMPS)/postgres
 	$(PINNED) $(BIN)/python -m benchmarks.loops --smoke
 	$(PINNED) $(BIN)/python -m benchmarks.store --smoke
 	$(PINNED) $(BIN)/python -m benchmarks.search --smoke
 	$(BIN)/python -m benchmarks.sweeps --smoke
+	$(BIN)/python -m benchmarks.scale --smoke
 	$(BIN)/python -m benchmarks.goals --table
 	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(BIN)/python -m benchmarks.gpu --smoke
+	$(BIN)/python -m benchmarks.gpu.devices --smoke
 
 docs: $(STAMPS)/test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
@@ -131,7 +133,7 @@ $(STAMPS)/postgres: $(STAMPS)/chromium
 	  apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null && \
 	  sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' \
 	  /etc/postgresql-common/createcluster.conf && DEBIAN_FRONTEND=noninteractive \
-	  apt-get install -y -qq --no-install-recommends postgresql >/dev/null || true; fi
+	  apt-get install -y -qq --no-install-recommends postgresql iproute2 >/dev/null || true; fi
 	touch $@
 
 # Tests of thetahat launch start a cluster of two nodes in a network of its own. Without a configuration

@@ -31,6 +31,8 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self.written = b""
         """All that the child wrote."""
+        self._drawn = (-1, "")
+        """How much was written when the screen was last drawn as text, and that text."""
         self._master, child = pty.openpty()
         size = struct.pack("HHHH", rows, columns, 0, 0)
         fcntl.ioctl(child, termios.TIOCSWINSZ, size)
@@ -101,8 +103,11 @@ class Terminal:
         return self.text().split("\n")
 
     def text(self) -> str:
-        """The screen as text."""
-        return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+        """The screen as text. It is drawn anew once something was written: that takes long."""
+        if self._drawn[0] != len(self.written):
+            text = "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+            self._drawn = (len(self.written), text)
+        return self._drawn[1]
 
     def past(self) -> str:
         """What has scrolled off, and the screen."""

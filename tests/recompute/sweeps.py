@@ -103,6 +103,8 @@ def _run(store: Any, sweep: str, point: int, replicate: int, config: dict[str, A
 
 def flat(config: dict[str, Any]) -> dict[str, Any]:
     """A config with dots in the names of what is nested."""
+    if not any(isinstance(value, dict | list | None) for value in config.values()):
+        return config
     (row,) = pd.json_normalize(config).to_dict("records")
     return {str(name): value for name, value in row.items()}
 
