@@ -89,7 +89,7 @@ def draw(found: Mapping[str, Any]) -> Any:
     """The error by strength, and by epoch without a remedy."""
     by = []
     for how, strengths in STRENGTHS.items():
-        at = np.array(strengths[1:]) / strengths[-1]
+        at = [strength / strengths[-1] for strength in strengths[1:]]
         by.append(band_line(how, at, found[f"{how} by strength"][1:], axis=1))
     none = [float(np.median(found["nothing"]))] * 2
     by.append(Line("nothing", [0.003, 1.0], none, look="dashed"))
