@@ -30,7 +30,7 @@ def growth(
     delta: float = 0.1,
     k0: float = 0.5,
     width: int = 16,
-    epochs: int = 200,
+    epochs: int = 400,
     seed: th.Seed = 0,
 ) -> th.Task:
     """Solve the growth model, around its steady state or from k0.

@@ -42,7 +42,7 @@ def steady_states(beta):
 
 
 def growth_two_states(
-    k0: float = 1.0, beta: float = 0.9, width: int = 16, epochs: int = 150, seed: th.Seed = 0
+    k0: float = 1.0, beta: float = 0.9, width: int = 24, epochs: int = 150, seed: th.Seed = 0
 ) -> th.Task:
     """Solve the path of capital from k0.
 

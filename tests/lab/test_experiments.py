@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import optax
 import pytest
 
 import thetahat as th
@@ -149,3 +150,85 @@ def test_all_ways_of_filtering_give_the_same_parameters():
     found = run("filtering", steps=20, rounds=1)
     assert found["distance"] < 1e-5
     assert all(min(found[way]) > 0 for way in ("nnx.jit", "split once, jax.jit", "compiled loop"))
+
+
+def test_a_net_fits_permuted_outcomes_and_learns_nothing_from_them():
+    found = run("random_labels", draws=2, epochs=200)
+    fitted, new, linear = (
+        np.median(found[k], axis=1) for k in ("net fitted", "net new", "linear fitted")
+    )
+    assert (fitted > 0.9).all()
+    assert new[0] > 0.7 and new[-1] < 0
+    assert linear[-1] < 0.4
+    # What can be learned is learned sooner.
+    assert np.median(found["epochs"], axis=1)[0] < np.median(found["epochs"], axis=1)[-1] / 2
+
+
+def test_fits_part_where_the_data_end():
+    found = run("distribution_shift", draws=4)
+    at, beyond = (
+        {which: np.median(found[f"{which} error"][:, k]) for which in ("linear", "polynomial")}
+        for k in (0, -1)
+    )
+    assert at["polynomial"] < at["linear"] / 10
+    assert beyond["polynomial"] > 10 * beyond["linear"]
+    for which in ("tanh net", "ReLU net"):
+        assert np.median(found[f"{which} error"][:, 0]) < 0.05
+        assert np.median(found[f"{which} error"][:, -1]) > 0.1
+
+
+def test_the_error_of_least_squares_falls_with_n_and_rises_with_sigma_squared():
+    found = run("sample_size", draws=6, largest=400)
+    # Linear in the outcomes, and no approximation error: sigma scales the errors exactly.
+    assert found["polynomial slopes"][0] == pytest.approx(2, abs=1e-6)
+    assert found["polynomial slopes"][1] == pytest.approx(-1.15, abs=0.25)
+    theory = 6 * found["sigma"] ** 2 / 400
+    assert (np.abs(found["polynomial"][:, -1] / theory - 1) < 0.6).all()
+    assert (found["net"][:, -1] < found["net"][:, 0]).all()
+
+
+def test_learned_features_win_where_fixed_ones_do_not_fit():
+    found = run("features", draws=2, largest=8)
+    smooth, kinked, five = (
+        {which: np.median(found[f"{f} {which}"][-1]) for which in ("polynomials", "net")}
+        for f in ("smooth", "kinked", "kinked, five inputs")
+    )
+    assert smooth["polynomials"] < smooth["net"]
+    assert kinked["net"] < kinked["polynomials"]
+    assert five["net"] < five["polynomials"] / 50
+
+
+def test_each_remedy_lowers_the_error_of_a_net_that_learns_the_noise():
+    found = run("regularisation", draws=2, epochs=200)
+    nothing = np.median(found["nothing"])
+    for how in ("early stopping", "ridge", "dropout"):
+        assert np.median(found[how]) < 0.8 * nothing, how
+    # Without strength all remedies are the same fit.
+    first = [found[f"{how} by strength"][0] for how in ("ridge", "weight decay")]
+    np.testing.assert_allclose(*first, rtol=1e-4)
+
+
+def test_ridge_is_weight_decay_for_gradient_descent_and_not_for_adam():
+    def line(how: str = "ridge", adam: bool = False) -> th.Task:
+        step = optax.scale_by_adam() if adam else optax.identity()
+        decayed = optax.add_decayed_weights(0.3 if how == "decay" else 0.0)
+        return th.Task(
+            th.models.Linear(2),
+            th.Data(th.dgp.linear(50, 2, 0.1, seed=0).obs),
+            optimizer=optax.chain(step, decayed, optax.scale_by_learning_rate(0.05)),
+            penalty=th.ridge(0.3 if how == "ridge" else 0.0),
+            epochs=30,
+        )
+
+    for adam, close in ((False, True), (True, False)):
+        one, other = (
+            th.fit(line, how=how, adam=adam).predict(np.eye(2)) for how in ("ridge", "decay")
+        )
+        assert np.allclose(one, other, rtol=1e-4) == close
+
+
+def test_second_order_methods_fit_a_net_in_fewer_passes():
+    found = run("net_optimizers", starts=2, epochs=100)
+    ends = {how: np.nanmedian(found[how][:, -1]) for how in ("sgd", "adam", "momentum", "lm")}
+    assert ends["lm"] < ends["adam"] / 10
+    assert max(ends["adam"], ends["momentum"]) < ends["sgd"] / 3

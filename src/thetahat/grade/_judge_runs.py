@@ -73,7 +73,8 @@ def _error_in_f(evidence: Evidence) -> Iterator[Finding]:
     One run may have the same number by chance, since it has a state for each epoch.
     """
     value = scalar(evidence.base.result.get("error_in_f"))
-    if value is None or not all(_is_at_train(run) for run in (evidence.base, evidence.again)):
+    at_train = [_is_at_train(run) for run in (evidence.base, evidence.again)]
+    if value is None or False in at_train or True not in at_train:
         return
     line = value_line(evidence, "error_in_f", returned=True)
     yield Finding(
@@ -81,17 +82,19 @@ def _error_in_f(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-def _is_at_train(outcome: Outcome) -> bool:
+def _is_at_train(outcome: Outcome) -> bool | None:
+    """Whether the error in f is that at the training points; None if another part has it too."""
     value, raw = scalar(outcome.result.get("error_in_f")), outcome.tracker.raw
     if value is None:
         return False
     with np.errstate(all="ignore"):
         f = {part: truth(x) for part, (x, _) in raw.items()}
-    others = [part for part in ("val", "test") if part in outcome.final]
-    if any(close(value, mean_square(outcome.final[part], f[part])) for part in others):
-        return False
     states = [outcome.final, *(record.predicted for record in outcome.tracker.records)]
-    return any(close(value, mean_square(state["train"], f["train"])) for state in states)
+    if not any(close(value, mean_square(state["train"], f["train"])) for state in states):
+        return False
+    others = [part for part in ("val", "test") if part in outcome.final]
+    shared = any(close(value, mean_square(outcome.final[part], f[part])) for part in others)
+    return None if shared else True
 
 
 def _stream(evidence: Evidence) -> Iterator[Finding]:
