@@ -62,13 +62,15 @@ bench: $(STAMPS)/bench
 goals: $(STAMPS)/bench
 	$(BIN)/python -m benchmarks.goals --write
 
-bench-smoke: $(STAMPS)/test
+bench-smoke: $(STAMPS)/test $(STAMPS)/postgres
 	$(PINNED) $(BIN)/python -m benchmarks.loops --smoke
 	$(PINNED) $(BIN)/python -m benchmarks.store --smoke
 	$(PINNED) $(BIN)/python -m benchmarks.search --smoke
 	$(BIN)/python -m benchmarks.sweeps --smoke
+	$(BIN)/python -m benchmarks.scale --smoke
 	$(BIN)/python -m benchmarks.goals --table
 	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(BIN)/python -m benchmarks.gpu --smoke
+	$(BIN)/python -m benchmarks.gpu.devices --smoke
 
 docs: $(STAMPS)/test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
@@ -131,7 +133,7 @@ $(STAMPS)/postgres: $(STAMPS)/chromium
 	  apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null && \
 	  sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' \
 	  /etc/postgresql-common/createcluster.conf && DEBIAN_FRONTEND=noninteractive \
-	  apt-get install -y -qq --no-install-recommends postgresql >/dev/null || true; fi
+	  apt-get install -y -qq --no-install-recommends postgresql iproute2 >/dev/null || true; fi
 	touch $@
 
 # Tests of thetahat launch start a cluster of two nodes in a network of its own. Without a configuration

@@ -155,9 +155,6 @@ def _git(*arguments: str) -> str:
 
 
 def _module() -> str:
-    return (
-        Path(sys.argv[0])
-        .parent.relative_to(Path(__file__).parent.parent)
-        .as_posix()
-        .replace("/", ".")
-    )
+    place = Path(sys.argv[0]).relative_to(Path(__file__).parent.parent)
+    file = place.parent if place.stem == "__main__" else place.with_suffix("")
+    return file.as_posix().replace("/", ".")

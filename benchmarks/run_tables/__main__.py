@@ -3,7 +3,10 @@
     frame      sweep.table("policy"), one line for each run and row
     pandas     its grouped quantiles, by frame.quantiles(by="k")
     bands      what the page and `thetahat table` compute, without pandas; compared to 1e-12
-    page       from the address to the drawn bands, in headless Chromium
+    page, cold from the sweep's address to the drawn bands, in headless Chromium: the server has
+               just started, and the browser has shown the list of sweeps
+    page       the same in a browser and a server at work, which have shown another sweep
+    tab        from a click on the tab of another table to its bands, which are not yet computed
 
 100 runs of 1,000 rows and 5 columns, and 10,000 runs of 1,000 rows and 3 columns. Medians of three;
 a busy machine shows in seconds, hardly in CPU seconds.
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import statistics
 import subprocess
@@ -32,22 +36,24 @@ from benchmarks import machine
 from thetahat.analysis import table_bands
 from thetahat.core import Status
 from thetahat.core.packed_table import pack_table
-from thetahat.store import NewRun, NewSweep, create_sweep, find_sweep, open_store
+from thetahat.store import NewRun, NewSweep, create_sweep, find_sweep, list_sweeps, open_store
 from thetahat.web._kept import table_view
 
 TEXT = "program: a.py\nmethod: grid\nparameters: {seed: {min: 0, max: 100000}}\n"
 ROWS, REPEATS = 1000, 3
+REST_MS = 2000
+"""After which a page that was shown has nothing left to do."""
 SIZES = {"100 x 1,000 x 5": (100, 5), "10,000 x 1,000 x 3": (10_000, 3)}
 Q = (0.05, 0.5, 0.95)
 LINUX = sys.platform == "linux"
 
 
 def fill(folder: Path, runs: int, columns: int) -> float:
-    """Make a sweep of so many seeds, each with a table; return the CPU seconds."""
+    """Make a sweep of so many seeds, each with two tables; return the CPU seconds."""
     rng, k = np.random.default_rng(0), np.linspace(0, 1, ROWS)
     began = time.process_time()
     with open_store(folder) as store:
-        sweep = create_sweep(store, NewSweep(TEXT, "big"))
+        sweep = create_sweep(store, NewSweep(TEXT, f"{runs} runs"))
         for start in range(0, runs, 1000):
             with store.batch() as writer:
                 for seed in range(start, min(runs, start + 1000)):
@@ -56,6 +62,8 @@ def fill(folder: Path, runs: int, columns: int) -> float:
                         f"c{i}": np.sqrt(k) + rng.standard_normal(ROWS) for i in range(columns - 1)
                     }
                     writer.keep_table(run, "policy", pack_table("policy", {"k": k, **own}))
+                    other = {"k": k, "d0": own["c0"] ** 2}
+                    writer.keep_table(run, "squares", pack_table("squares", other))
                     writer.finish_run(run, status=Status.FINISHED, metrics={"loss": 1.0})
     return time.process_time() - began
 
@@ -88,45 +96,67 @@ def spent() -> float:
     return found
 
 
-def drawn(folder: Path, chromium: str) -> tuple[float, float | None]:
-    """Seconds, and CPU seconds on Linux, from the address of the sweep to its drawn bands.
+def drawn(folder: Path, chromium: str) -> dict[str, tuple[float, float | None]]:
+    """Seconds, and CPU seconds on Linux, until the bands of the latest sweep are drawn.
 
-    They are medians of three servers. The CPU seconds are those of the server and the browser.
+    They are medians of servers and browsers; the CPU seconds are those of both. Each server first
+    shows the list of sweeps; the "page" and the "tab" follow the page of the other sweep.
     """
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Page, sync_playwright
 
     serve = "import sys; from thetahat.cli import run; sys.exit(run(sys.argv[1:]))"
     words = [sys.executable, "-c", serve, "ui", "--store", str(folder), "--no-browser", "--port=0"]
-    found = []
+    found: dict[str, list[tuple[float, float]]] = {"page, cold": [], "page": [], "tab": []}
     with open_store(folder, create=False) as store:
-        sweep = find_sweep(store, "last").id
-    for _ in range(REPEATS):
+        other, sweep = (one.id for one in list_sweeps(store))
+
+    def time_until(page: Page, column: str, begin: Callable[[], Any]) -> tuple[float, float]:
+        before, began = spent() if LINUX else 0.0, time.perf_counter()
+        begin()
+        bands = f"section[aria-label=Tables] [aria-label^='{column} by k'] canvas"
+        page.wait_for_selector(bands, state="attached")
+        wall = time.perf_counter() - began
+        return wall, spent() - before if LINUX else 0.0
+
+    for k in range(2 * REPEATS):
         server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None
             url = next(word for word in server.stdout.readline().split() if word.startswith("http"))
+            base = url.split("?")[0].rstrip("/")
             with sync_playwright() as play:
                 browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
                 page = browser.new_page(viewport={"width": 1280, "height": 1000})
                 page.goto(url, wait_until="load")
                 page.wait_for_selector("a[href^='/sweep/']")
-                before, began = spent() if LINUX else 0.0, time.perf_counter()
-                page.goto(f"{url.split('?')[0].rstrip('/')}/sweep/{sweep}")
-                page.wait_for_selector("section[aria-label=Tables] canvas", state="attached")
-                wall = time.perf_counter() - began
-                found.append((wall, spent() - before if LINUX else 0.0))
+                address = f"{base}/sweep/{sweep}"
+                if k % 2 == 0:
+                    cold = time_until(page, "c0", functools.partial(page.goto, address))
+                    found["page, cold"].append(cold)
+                else:
+                    time_until(page, "c0", functools.partial(page.goto, f"{base}/sweep/{other}"))
+                    page.wait_for_timeout(REST_MS)
+                    warm = time_until(page, "c0", functools.partial(page.goto, address))
+                    found["page"].append(warm)
+                    page.wait_for_timeout(REST_MS)
+                    tab = page.locator("section[aria-label=Tables] [role=tab]", has_text="squares")
+                    found["tab"].append(time_until(page, "d0", tab.click))
                 browser.close()
         finally:
             server.terminate()
             server.wait()
-    wall, cpu = (statistics.median(one) for one in zip(*found, strict=True))
-    return wall, cpu if LINUX else None
+    medians = {
+        what: [statistics.median(one) for one in zip(*times, strict=True)]
+        for what, times in found.items()
+    }
+    return {what: (wall, cpu if LINUX else None) for what, (wall, cpu) in medians.items()}
 
 
 def measure(runs: int, columns: int, chromium: str) -> dict[str, Any]:
     """Fill a store, and time each way of reading it."""
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)
+        fill(where, 5, columns)
         written = fill(where, runs, columns)
         sweep = th.open_sweep("last", where)
         frame = sweep.table("policy")
@@ -151,7 +181,7 @@ def measure(runs: int, columns: int, chromium: str) -> dict[str, Any]:
                 "view of the page": timed(view),
             }
         if chromium:
-            found["page"] = drawn(where, chromium)
+            found |= drawn(where, chromium)
         return {
             "seconds": found,
             "written_cpu_s": written,

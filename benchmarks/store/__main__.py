@@ -1,17 +1,22 @@
 """How many epoch records a second does a store take?
 
 A record is one epoch of one run: five numbers. Ways to write 100,000 of them, interleaved in one
-process, warm medians of seven, all with WAL and synchronous NORMAL:
+process, warm medians of seven, SQLite with WAL and synchronous NORMAL:
 
-    blocks of 64     store.log_block, one transaction a block
+    agent, cohort    64 runs of a sweep, chunks of 64 epochs, one transaction a chunk of all, as
+                     agents write what their workers train
     tracker, cohort  64 runs through store_tracker, chunks of 64 epochs, as training sends them
+    blocks of 64     store.log_block, one transaction a block of one run
     th.start         run.log, one record a call
     row per record   sqlite3.executemany of 64 rows, one transaction a chunk
     row and commit   sqlite3, one row and one transaction a record (a tenth of the records)
 
+The clock runs from before the store is opened until it is closed; what is stored is counted after.
 A busy machine shows in records/s, hardly in records a CPU second.
 
-    python -m benchmarks.store [--smoke] [--write]
+    python -m benchmarks.store [--store URL] [--smoke] [--write]
+
+With the address of a PostgreSQL store only the ways of thetahat run, and bytes are not measured.
 """
 
 from __future__ import annotations
@@ -48,16 +53,24 @@ def chunks(n: int) -> list[Chunk]:
     return [{k: v[i : i + CHUNK] for k, v in whole.items()} for i in range(0, n, CHUNK)]
 
 
-def blocks(folder: Path) -> int:
-    with s.open_store(folder) as store:
-        run = store.create_run({"lr": 0.1})
-        for chunk in DATA:
-            store.log_block(run.id, chunk)
-        return sum(b.count for b in store.blocks(run.id))
+def agent(place: str | Path) -> list[str]:
+    with s.open_store(place) as store:
+        sweep = s.create_sweep(store, s.NewSweep("method: grid"))
+        queue = s.Queue(store, sweep.id, "agent")
+        new = [s.NewRun({"lr": 0.1}, sweep_id=sweep.id) for _ in range(64)]
+        ids = [run.id for run in queue.claim(64, lambda *_: s.Offer(new, 64)).runs]
+        for chunk in DATA[: len(DATA) // 64]:
+            with store.batch(beside=True) as writer:
+                assert queue.still_mine(writer, ids) == set(ids)
+                writer.log_blocks((run, s.pack(chunk)) for run in ids)
+        with store.batch(beside=True) as writer:
+            for run in ids:
+                writer.finish_run(run, status=Status.FINISHED, metrics={"val_risk": 1.0})
+    return ids
 
 
-def tracker(folder: Path) -> int:
-    with s.open_store(folder) as store:
+def tracker(place: str | Path) -> list[str]:
+    with s.open_store(place) as store:
         track = s.store_tracker(store, experiment="bench")
         for member in range(64):
             track(Started(member, {"lr": 0.1}, N // 64, 17, {}, None))
@@ -66,20 +79,28 @@ def tracker(folder: Path) -> int:
                 track(Logged(member, chunk))
         for member in range(64):
             track(Ended(member, Status.FINISHED, "", N // 64, {"val_risk": 1.0}, {"run": 1.0}))
-        return sum(b.count for m in range(64) for b in store.blocks(track.run_id(m)))
+        return [track.run_id(member) for member in range(64)]
 
 
-def manual(folder: Path) -> int:
-    with s.open_store(folder) as store:
+def blocks(place: str | Path) -> list[str]:
+    with s.open_store(place) as store:
+        run = store.create_run({"lr": 0.1})
+        for chunk in DATA:
+            store.log_block(run.id, chunk)
+    return [run.id]
+
+
+def manual(place: str | Path) -> list[str]:
+    with s.open_store(place) as store:
         rows = [dict(zip(COLUMNS[1:], r, strict=True)) for r in ROWS]
         with thetahat.start({"lr": 0.1}, store=store) as run:
             for row in rows:
                 run.log(row)
-        return sum(b.count for b in store.blocks(run.id))
+    return [run.id]
 
 
-def _plain(folder: Path) -> sqlite3.Connection:
-    plain = sqlite3.connect(folder / "plain.db", isolation_level=None)
+def _plain(folder: str | Path) -> sqlite3.Connection:
+    plain = sqlite3.connect(Path(folder) / "plain.db", isolation_level=None)
     plain.execute("PRAGMA journal_mode=WAL")
     plain.execute("PRAGMA synchronous=NORMAL")
     plain.execute("CREATE TABLE r (run TEXT, epoch INT, a REAL, b REAL, c REAL, d REAL)")
@@ -87,64 +108,79 @@ def _plain(folder: Path) -> sqlite3.Connection:
     return plain
 
 
-def row_per_record(folder: Path) -> int:
+def row_per_record(folder: str | Path) -> list[str]:
     plain = _plain(folder)
     for chunk in DATA:
         columns = [chunk[name].tolist() for name in COLUMNS]
         plain.execute("BEGIN IMMEDIATE")
         plain.executemany("INSERT INTO r VALUES ('run', ?, ?, ?, ?, ?)", zip(*columns, strict=True))
         plain.execute("COMMIT")
-    count = plain.execute("SELECT count(*) FROM r").fetchone()[0]
     plain.close()
-    return count
+    return []
 
 
-def row_and_commit(folder: Path) -> int:
+def row_and_commit(folder: str | Path) -> list[str]:
     plain = _plain(folder)
     for i, row in enumerate(ROWS[: N // 10]):
         plain.execute("BEGIN IMMEDIATE")
         plain.execute("INSERT INTO r VALUES ('run', ?, ?, ?, ?, ?)", (i, *row))
         plain.execute("COMMIT")
-    count = plain.execute("SELECT count(*) FROM r").fetchone()[0]
     plain.close()
-    return count
+    return []
 
 
 DATA = chunks(N)
 ROWS = [row for c in DATA for row in zip(*(c[k].tolist() for k in COLUMNS[1:]), strict=True)]
-WAYS: dict[str, Callable[[Path], int]] = {
-    "blocks of 64": blocks,
+WAYS: dict[str, Callable[[str | Path], list[str]]] = {
+    "agent, cohort of 64": agent,
     "tracker, cohort of 64": tracker,
+    "blocks of 64": blocks,
     "th.start, one record a call": manual,
     "sqlite3, row per record, 64 a commit": row_per_record,
     "sqlite3, row and commit": row_and_commit,
 }
 
 
-def once(way: Callable[[Path], int]) -> dict[str, float]:
+def once(name: str, url: str | None = None) -> dict[str, float]:
     """Records a second by the clock and by CPU time, and bytes a record on disk."""
     folder = Path(tempfile.mkdtemp())
     try:
         began, cpu = time.perf_counter(), time.process_time()
-        count = way(folder)
+        ids = WAYS[name](url or folder)
         took, used = time.perf_counter() - began, time.process_time() - cpu
         size = sum(f.stat().st_size for f in folder.glob("*.db"))
+        count = counted(url or folder, ids)
+        wanted = N // 10 if name == "sqlite3, row and commit" else N
+        assert count == (len(DATA) // 64 * 4096 if len(ids) == 64 else wanted), name
         return {"records_per_s": count / took, "per_cpu_s": count / used, "bytes": size / count}
     finally:
         shutil.rmtree(folder)
+
+
+def counted(place: str | Path, ids: list[str]) -> int:
+    """The records that are stored, of these runs; of a plain table, all."""
+    if not ids:
+        plain = sqlite3.connect(Path(place) / "plain.db")
+        found = plain.execute("SELECT count(*) FROM r").fetchone()[0]
+        plain.close()
+        return int(found)
+    with s.open_store(place, create=False) as store:
+        return sum(block.count for run in ids for block in store.blocks(run))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.store", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="one round")
     parser.add_argument("--write", action="store_true", help="benchmarks/results/store-<date>.*")
+    parser.add_argument("--store", help="a store in PostgreSQL; by default SQLite, in new folders")
     args = parser.parse_args()
-    for way in WAYS.values():
-        once(way)
-    seen: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
+    names = [name for name in WAYS if args.store is None or not name.startswith("sqlite3")]
+    for name in names:
+        once(name, args.store)
+    seen: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for _ in range(1 if args.smoke else REPEATS):
-        for name, way in WAYS.items():
-            seen[name].append(once(way))
+        for name in names:
+            seen[name].append(once(name, args.store))
     keys = ("records_per_s", "per_cpu_s", "bytes")
     ways = {
         name: {key: statistics.median(row[key] for row in rows) for key in keys}
@@ -155,17 +191,18 @@ def main() -> None:
         numbers = f"{row['records_per_s']:12,.0f}{row['per_cpu_s']:14,.0f}{row['bytes']:14.1f}"
         print(f"{name:38}{numbers}")
     if args.write:
-        write(ways)
+        write("SQLite" if args.store is None else "PostgreSQL", ways)
 
 
-def write(ways: dict[str, dict[str, float]]) -> None:
+def write(database: str, ways: dict[str, dict[str, float]]) -> None:
     """Dated Markdown and JSON in ``benchmarks/results``."""
     about = machine.facts(("thetahat", "numpy", "sqlalchemy"))
+    version = f"SQLite {sqlite3.sqlite_version}" if database == "SQLite" else database
     lines = [
         "# Records a second into the store",
         "",
         *machine.said(about),
-        f"- SQLite {sqlite3.sqlite_version}; medians of {REPEATS} rounds, interleaved",
+        f"- {version}; medians of {REPEATS} rounds, interleaved",
         "",
         "| way | records a second | a CPU second | bytes a record |",
         "|---|---|---|---|",
@@ -174,7 +211,8 @@ def write(ways: dict[str, dict[str, float]]) -> None:
             for name, r in ways.items()
         ),
     ]
-    machine.write_results("store", about, "\n".join(lines), {"facts": about, "ways": ways})
+    name = "store" if database == "SQLite" else "store-postgresql"
+    machine.write_results(name, about, "\n".join(lines), {"facts": about, "ways": ways})
 
 
 if __name__ == "__main__":

@@ -174,3 +174,29 @@ def test_the_command_prints_the_bands_of_the_frame(
     assert whole.name.tolist() == frame.name.tolist() and whole.who.tolist() == frame.who.tolist()
     assert run([*flags, "--by", "k", "--format", "latex"]) == 0
     assert capsys.readouterr().out.startswith("\\begin{tabular}")
+
+
+@pytest.mark.parametrize(
+    ("ending", "begins"),
+    [
+        (".csv", b"name,status,"),
+        (".json", b"[\n"),
+        (".tex", b"\\begin{tabular}"),
+        (".parquet", b"PAR1"),
+        (".txt", b"name "),
+    ],
+)
+def test_the_format_of_a_table_follows_the_ending_of_its_file(
+    sweep: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path, ending: str, begins: bytes
+) -> None:
+    from thetahat.cli import run
+
+    flags = ["table", "last", "policy", "--store", str(sweep[0]), "-o"]
+    assert run([*flags, str(tmp_path / f"a{ending}")]) == 0
+    assert (tmp_path / f"a{ending}").read_bytes().startswith(begins)
+    assert run([*flags, str(tmp_path / "none" / f"a{ending}")]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == (
+        f"thetahat: {tmp_path / 'none' / f'a{ending}'} cannot be written (No such file or"
+        " directory); give another with -o"
+    )

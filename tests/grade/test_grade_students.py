@@ -48,6 +48,17 @@ def test_programs_of_a_number_are_always_the_same_and_others_differ() -> None:
     assert len({wrong(error, n).text for error in th.grade.ERRORS for n in range(20)}) == 280
 
 
+@pytest.mark.parametrize("number", [118, 134])
+def test_a_state_kept_by_the_test_loss_is_found_if_both_losses_are_lowest_together(
+    number: int, tmp_path: Path
+) -> None:
+    student = wrong(6, number)
+    grade = graded(student.text, tmp_path)
+    assert [one.error for one in grade.findings] == [6]
+    assert grade.findings[0].line in student.lines
+    assert "current = " in student.text.splitlines()[student.lines[0] - 1]
+
+
 PROGRAM = correct(2).text
 
 

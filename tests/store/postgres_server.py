@@ -14,6 +14,10 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from own_network import OwnNetwork
 
 _USER = "thetahat"
 
@@ -44,9 +48,12 @@ class PostgresServer:
     """A server on loopback, without fsync: its data need not outlive a crash of the machine.
 
     Args:    settings: beside those; fsync is one, for a test that kills the server.
+             network: a network of its own where it listens to all, for root alone.
     """
 
-    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, network: OwnNetwork | None = None
+    ) -> None:
         self._bin = binaries()
         assert self._bin is not None
         self.folder = Path(tempfile.mkdtemp(prefix="thetahat-postgres-", dir="/tmp"))
@@ -57,9 +64,17 @@ class PostgresServer:
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
             self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        self._network: list[str] = []
         self._settings = {"fsync": "off", "max_connections": "100", **(settings or {})}
+        if network is not None:
+            self._network = network.within([])
+            self._as = [*self._network, *self._as]
+            self._settings["listen_addresses"] = "*"
         how = ["-U", _USER, "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
         self._call("initdb", "-D", str(self.folder / "data"), *how)
+        if network is not None:
+            with (self.folder / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\n")
         self._server: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -85,7 +100,7 @@ class PostgresServer:
         give_up = time.monotonic() + 60
         while time.monotonic() < give_up:
             ready = [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-            if subprocess.run(ready, check=False).returncode == 0:
+            if subprocess.run([*self._network, *ready], check=False).returncode == 0:
                 return
             time.sleep(0.05)
         raise RuntimeError((self.folder / "log").read_text()[-2000:])

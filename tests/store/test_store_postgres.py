@@ -26,7 +26,7 @@ from thetahat.store import (
 )
 
 # The translation of plain statements, and of a character that PostgreSQL refuses, are tested alone.
-from thetahat.store._postgres import without_nul
+from thetahat.store._postgres_rows import without_nul
 from thetahat.store._sql import for_postgres
 
 pytestmark = pytest.mark.postgres

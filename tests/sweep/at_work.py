@@ -108,6 +108,12 @@ class At:
             out, err = child.communicate()
         return child.returncode, out, err
 
+    def code(self, before: str, *words: str, **env: str) -> tuple[int, str, str]:
+        """The command in a child that runs other code before, to its end."""
+        with start(["-c", before + COMMAND, *words], self.folder, **env) as child:
+            out, err = child.communicate()
+        return child.returncode, out, err
+
     def hold(self, *epochs: int) -> None:
         """Let experiments with STEPS wait at these epochs only."""
         hold_at(self.folder, *epochs)

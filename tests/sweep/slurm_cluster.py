@@ -19,9 +19,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
-from own_network import DIES, OwnNetwork, lacking_network
 
 from children import until
+from own_network import DIES, OwnNetwork, lacking_network
 
 _SBIN = "/usr/sbin"
 _PROGRAMS = {

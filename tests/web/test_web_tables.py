@@ -133,6 +133,43 @@ def test_files_are_shown_in_a_sandbox_and_others_are_downloads(made, client_of) 
     assert client.get(f"/api/runs/{other}/files/{files['note.html']['id']}").status_code == 404
 
 
+DRAWN = """
+window.drawn = [];
+new MutationObserver((changes) => {
+  for (const { addedNodes } of changes) for (const node of addedNodes) {
+    if (node.nodeName !== "CANVAS") continue;
+    const label = node.closest(".chart")?.getAttribute("aria-label");
+    if (label && !window.drawn.includes(label)) window.drawn.push(label);
+  }
+}).observe(document, { subtree: true, childList: true });
+"""
+
+
+@pytest.mark.browser
+def test_charts_that_come_into_sight_together_are_drawn_from_the_top(made, look) -> None:
+    path, sweep, *_ = made
+    with serving(path) as url:
+        tab, held = look(url), []
+        tab.page.set_viewport_size({"width": 1280, "height": 3000})
+        tab.page.add_init_script(DRAWN)
+
+        def hold(route: Any) -> None:
+            held.append(route)
+
+        tab.page.route("**/echarts.esm.min.js", hold)
+        page = tab.open(f"/sweep/{sweep}")
+        page.locator("section[aria-label=Tables] h3", has_text="lr=0.2").wait_for()
+        assert page.evaluate("window.drawn") == [] and held
+        for route in held:
+            route.continue_()
+        shown = page.locator(".chart").evaluate_all(
+            "(all) => all.map((one) => one.getAttribute('aria-label'))"
+        )
+        assert [label.split(":")[0] for label in shown[1:3]] == ["c by k", "c by k"]
+        eventually(page, lambda: len(page.evaluate("window.drawn")) == len(shown))
+        assert page.evaluate("window.drawn") == shown
+
+
 @pytest.mark.browser
 def test_the_page_draws_bands_beside_each_other_and_runs_no_script_of_a_file(made, look) -> None:
     path, sweep, run, _ = made

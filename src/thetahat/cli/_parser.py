@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import thetahat
 from thetahat.cli._errors import guarded
 from thetahat.core.choices import DEVICE
+from thetahat.core.elsewhere import argument_hint
 from thetahat.core.errors import ConfigError, did_you_mean
 
 COMMANDS = {
@@ -110,7 +111,7 @@ class Parser(argparse.ArgumentParser):
             )
         listed = self.format_help()
         flags = [n for n in (*vars(args), "help") if f"--{n.replace('_', '-')}" in listed]
-        hint = did_you_mean(flag.lstrip("-"), flags)
+        hint = argument_hint(flag.lstrip("-").replace("-", "_"), flags, self.prog)
         if hint.startswith("; did you mean '"):
             hint = "; did you mean --" + hint.split("'")[1].replace("_", "-") + "?"
         else:

@@ -41,3 +41,7 @@ def one_of(names: Sequence[str]) -> str:
 
 DEVICE = r"\d{1,4}|(GPU|MIG)-[\w/-]+"
 """Pattern of a GPU's number, or its name of CUDA."""
+
+SPREADS = ("auto", "workers", "cohorts")
+"""How an agent uses several devices: by the faster of the others; by a worker for each; by cohorts
+on all of them."""

@@ -19,8 +19,16 @@ _ARGUMENTS = {
     "max_epochs": ("epochs",),
     "y": ("target",),
     "ckpt_path": ("checkpoint",),
+    "alpha": ("tau",),
 }
-"""An argument elsewhere, and what the same thing is called here."""
+_ARGUMENTS |= dict.fromkeys(("drop", "exclude", "skip"), ("ignore",))
+_ARGUMENTS |= dict.fromkeys(("label", "labels", "outcome", "response"), ("target",))
+_ARGUMENTS |= dict.fromkeys(("x", "predictors", "covariates"), ("features",))
+_ARGUMENTS |= dict.fromkeys(("quantile", "q"), ("quantiles", "tau"))
+_ARGUMENTS |= dict.fromkeys(("hidden_size", "hidden_units", "units"), ("width",))
+_ARGUMENTS |= dict.fromkeys(("layers", "n_layers", "num_layers"), ("depth",))
+_ARGUMENTS |= dict.fromkeys(("n_epochs", "num_epochs", "iterations"), ("epochs",))
+"""An argument or option elsewhere, and what the same thing is called here."""
 _SENTENCES = {
     "weights": "weights belong to the data: th.Observations(x, y, weight), or"
     " th.read_table(..., weights='column')",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,15 @@ _RATES: tuple[Mapping[str, Any], ...] = (
     {"gamma": 1.6, "epochs": 8},
 )
 """Settings to try until the best epoch is not the last."""
+_APART: tuple[Mapping[str, Any], ...] = tuple(
+    {"n_val": 9, "n_test": 11, "epochs": 12, "patience": 12, "seed": seed, **rest}
+    for rest in (
+        {"noise": 3.0, "lr": 0.15, "gamma": 0.9},
+        {"noise": 2.0, "lr": 0.1, "gamma": 1.0},
+    )
+    for seed in (13, 14, 12)
+)
+"""Settings to try until the best epochs of val and test differ: few rows, and much noise."""
 DELIBERATE = (AssertionError, FloatingPointError)
 
 
@@ -54,6 +63,20 @@ class Evidence:
         if outcome.error is not None and self.again.error is None:
             raise outcome.error
         return trace
+
+    @functools.cached_property
+    def apart(self) -> Outcome | None:
+        """A run whose best test epoch is neither the best val epoch nor the last.
+
+        It is for a program whose long run cannot tell which loss decides; None if there is none.
+        """
+        for settings in _APART:
+            outcome = run_program(self.program, {**SETTINGS, **settings})
+            val, test = (lowest(part_risks(outcome, part)) for part in ("val", "test"))
+            last = len(outcome.tracker.records) - 1
+            if outcome.error is None and None not in (val, test) and test not in (val, last):
+                return outcome
+        return None
 
     def truth_of(self, part: str) -> np.ndarray:
         """The outcomes of a part in the long run."""
@@ -101,21 +124,25 @@ def _long_run(program: StudentProgram) -> Outcome:
 
 
 def _is_informative(outcome: Outcome) -> bool:
-    risks = val_risks(outcome)
-    known = [k for k, risk in enumerate(risks) if np.isfinite(risk)]
-    if not known:
-        return False
-    best = min(known, key=lambda k: risks[k])
-    return best < len(risks) - 1 or len(set(risks)) == 1
+    risks = part_risks(outcome, "val")
+    best = lowest(risks)
+    return best is not None and (best < len(risks) - 1 or len(set(risks)) == 1)
 
 
-def val_risks(outcome: Outcome) -> list[float]:
-    """The mean squared error over the val part after each epoch."""
-    y = outcome.tracker.raw["val"][1] if "val" in outcome.tracker.raw else np.zeros(0)
+def part_risks(outcome: Outcome, part: str) -> list[float]:
+    """The mean squared error over a part after each epoch; none if a record lacks the part."""
+    raw, records = outcome.tracker.raw, outcome.tracker.records
+    if part not in raw or any(part not in record.predicted for record in records):
+        return []
+    y = raw[part][1]
     with np.errstate(all="ignore"):
-        return [
-            float(np.mean((record.predicted["val"] - y) ** 2)) for record in outcome.tracker.records
-        ]
+        return [float(np.mean((record.predicted[part] - y) ** 2)) for record in records]
+
+
+def lowest(risks: Sequence[float]) -> int | None:
+    """The epoch with the lowest risk, of those that are numbers."""
+    known = [k for k, risk in enumerate(risks) if np.isfinite(risk)]
+    return min(known, key=lambda k: risks[k]) if known else None
 
 
 def raised_on_purpose(tree: ast.AST, outcome: Outcome) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from thetahat.core.errors import InputError
-from thetahat.grade._evidence import Evidence, gather, val_risks
+from thetahat.grade._evidence import Evidence, gather, part_risks
 from thetahat.grade._finding import Finding, Grade
 from thetahat.grade._judge_log import judge_log
 from thetahat.grade._judge_runs import judge_runs
-from thetahat.grade._judge_state import judge_state
+from thetahat.grade._judge_state import cannot_tell_apart, judge_state
 from thetahat.grade._program import StudentProgram, read_program_file
 
 
@@ -50,7 +50,7 @@ def _unchecked(evidence: Evidence) -> dict[int, str]:
     """What this program gives no way to see."""
     base, why = evidence.base, dict[int, str]()
     steps = base.watch.steps
-    risks = val_risks(base)
+    risks = part_risks(base, "val")
     if risks and risks.index(min(risks)) == len(risks) - 1:
         why[1] = "its val loss never rises"
     names = {name for record in base.tracker.records for name in record.numbers}
@@ -61,6 +61,8 @@ def _unchecked(evidence: Evidence) -> dict[int, str]:
     sweeps = [v for v in base.module.__dict__.values() if isinstance(v, dict) and "metric" in v]
     if not callable(base.module.__dict__.get("choose")) and not sweeps:
         why[6] = "it has no function choose, and no sweep with a metric"
+    elif cannot_tell_apart(evidence):
+        why[6] = "its val and test losses are lowest after the same epoch"
     if not {"lr", "train_loss"} <= names:
         why[8] = "it does not log both lr and train_loss"
     if not steps:

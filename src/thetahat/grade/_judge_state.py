@@ -5,17 +5,17 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from thetahat.core.errors import InputError
 from thetahat.grade._contract import scalar
-from thetahat.grade._evidence import Evidence, raised_on_purpose, val_risks
+from thetahat.grade._evidence import Evidence, lowest, part_risks, raised_on_purpose
 from thetahat.grade._finding import Finding
 from thetahat.grade._judge_log import is_still
-from thetahat.grade._losses import mean_square
-from thetahat.grade._program import error_line
+from thetahat.grade._program import Outcome, error_line
 from thetahat.grade._syntax import (
     comparison_line,
     constant_line,
@@ -41,47 +41,68 @@ def same(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
     )
 
 
-def _least(values: list[float]) -> int | None:
-    known = [k for k, value in enumerate(values) if math.isfinite(value)]
-    return min(known, key=lambda k: values[k]) if known else None
+@dataclass(frozen=True)
+class Kept:
+    """Which state a run returned: "val", "test", "last" or "other"; epochs are positions.
+
+    Args:    best: the epoch whose val loss is lowest.   by_test: that of the test loss.
+             clear: whether no other rule returns this state too.
+    """
+
+    by: str
+    best: int
+    by_test: int | None
+    last: int
+    clear: bool
+
+
+def _kept(outcome: Outcome) -> Kept:
+    records, final = outcome.tracker.records, outcome.final
+    logged = [scalar(record.numbers.get("val_loss")) for record in records]
+    own = lowest([math.nan if one is None else one for one in logged])
+    right = {k for k in (own, lowest(part_risks(outcome, "val"))) if k is not None}
+    by_test, last = lowest(part_risks(outcome, "test")), len(records) - 1
+    rules = {"val": right, "test": {by_test} - {None, last}, "last": {last}}
+    fits = [
+        rule
+        for rule, epochs in rules.items()
+        if any(same(final, records[k].predicted) for k in epochs if k is not None)
+    ]
+    by = fits[0] if fits else "other"
+    clear = by_test is None or by == "other" or not same(final, records[by_test].predicted)
+    return Kept(by, min(right, default=0), by_test, last, clear or by == "test")
+
+
+def cannot_tell_apart(evidence: Evidence) -> bool:
+    """Whether no run shows if the val or the test loss decides which state is kept."""
+    return not _kept(evidence.base).clear and evidence.apart is None
 
 
 def _best_state(evidence: Evidence) -> Iterator[Finding | str]:
-    base = evidence.base
-    records, final = base.tracker.records, base.final
-    logged = [scalar(record.numbers.get("val_loss")) for record in records]
-    own = _least([math.nan if one is None else one for one in logged])
-    right = {k for k in (own, _least(val_risks(base))) if k is not None}
-    if any(same(final, records[k].predicted) for k in right):
-        return
-    best, last = min(right, default=0), len(records) - 1
-    by_test = _best_test(evidence)
-    tree = evidence.program.tree
-    if by_test is not None and by_test != last and same(final, records[by_test].predicted):
-        kept = _kept_state(evidence)
-        line = max((n for n in _if_lines(tree, kept)), default=kept)
+    kept = _kept(evidence.base)
+    if not kept.clear and evidence.apart is not None:
+        other = _kept(evidence.apart)
+        kept = other if other.by == "test" else kept
+    if kept.by == "test":
+        assert kept.by_test is not None
+        at = _kept_state(evidence)
         yield Finding(
             6,
-            line,
-            f"the returned state is that of epoch {by_test + 1}, whose test loss is lowest;"
-            f" val_loss is lowest after epoch {best + 1}",
+            max(_if_lines(evidence.program.tree, at), default=at),
+            f"the returned state is that of epoch {kept.by_test + 1}, whose test loss is lowest;"
+            f" val_loss is lowest after epoch {kept.best + 1}",
         )
-    elif same(final, records[last].predicted):
+    elif kept.by == "last":
         yield Finding(
             1,
             _kept_state(evidence),
-            f"val_loss is lowest after epoch {best + 1}, and the returned state is that of the last"
-            f" epoch, {last + 1}",
+            f"val_loss is lowest after epoch {kept.best + 1}, and the returned state is that of the"
+            f" last epoch, {kept.last + 1}",
         )
-    else:
-        yield f"the returned predict is not that of epoch {best + 1}, whose val_loss is lowest"
-
-
-def _best_test(evidence: Evidence) -> int | None:
-    records, raw = evidence.base.tracker.records, evidence.base.tracker.raw
-    if "test" not in raw or any("test" not in record.predicted for record in records):
-        return None
-    return _least([mean_square(record.predicted["test"], raw["test"][1]) for record in records])
+    elif kept.by == "other":
+        yield (
+            f"the returned predict is not that of epoch {kept.best + 1}, whose val_loss is lowest"
+        )
 
 
 def _if_lines(tree: ast.AST, line: int) -> list[int]:

@@ -30,7 +30,12 @@ Experiment = Callable[..., Any]
 
 
 def work_of(
-    workers: int | None, devices: Any = (), *, keep_going: bool = False, on: Any = ()
+    workers: int | None,
+    devices: Any = (),
+    *,
+    spread: str = "auto",
+    keep_going: bool = False,
+    on: Any = (),
 ) -> Work:
     """Return how an agent works.
 
@@ -45,7 +50,7 @@ def work_of(
         raise ConfigError(f"devices={devices!r:.80}: give a list of GPUs, such as [0, 1]")
     if workers is not None and (not isinstance(workers, int) or workers < 1):
         raise ConfigError(f"workers={workers!r}: give a whole number of at least 1")
-    return Work(None, workers, tuple(names), bool(keep_going), functions_of(on))
+    return Work(None, workers, tuple(names), bool(keep_going), functions_of(on), spread)
 
 
 def start_agent(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from thetahat.store import Store
     from thetahat.sweep import SweepOptions, Work
 
-_WORK = ("devices", "keep_going")
+_WORK = ("devices", "spread", "keep_going")
 _OWN = ("extended", "limit", "trackers")
 """Options that a sweep gets later."""
 
@@ -52,8 +52,8 @@ def run_sweep(
         quiet: show nothing but failures.
         on: functions of the events of runs that this process's agent works on, as in ``th.fit``.
         options: seed, retries, sampler, shuffle, asha, mode, cohort, enqueue, constraints, folds,
-            prior, timeout_s, devices, keep_going: as the flags of ``thetahat sweep``. ``prior`` is
-            a sweep's id, a CSV file, or a list of {parameter or metric: value}.
+            prior, timeout_s, devices, spread, keep_going: as the flags of ``thetahat sweep``.
+            ``prior`` is a sweep's id, a CSV file, or a list of {parameter or metric: value}.
     Returns: the sweep, as ``th.open_sweep`` gives it.
     Raises:  ConfigError: every mistake of the spec.
              Interrupted: Ctrl-C or a notebook's stop button; the runs go back to the queue, and

@@ -13,16 +13,47 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
+from thetahat.core.errors import StoreError
 from thetahat.core.run import Status
 from thetahat.store._rows import LISTED, NewRun, RunRow, read_rows, utc_now
 from thetahat.store._schema import files, points, records, runs, sweeps, tables
-from thetahat.store._sql import among
+from thetahat.store._sql import among, plain_rows
 from thetahat.store._sweeps import SweepRow, read_sweep_row
 from thetahat.store._writer import Writer
 
-_OPEN = [str(Status.QUEUED), str(Status.RUNNING)]
+_SWEEP_COLUMNS = tuple(column.name for column in sweeps.c)
+_RUN_COLUMNS = (*LISTED, "last")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+# Plain statements: these are executed once a claim, while other agents wait for the write lock.
+_SWEEP = (
+    f"SELECT {_listed(_SWEEP_COLUMNS)}, EXISTS (SELECT 1 FROM runs WHERE sweep_id = :sweep AND"
+    " status = 'queued') FROM sweeps WHERE id = :sweep"
+)
+_COUNTS = (
+    "SELECT count(*), coalesce(sum(CASE WHEN status = 'queued' THEN 1 ELSE 0 END), 0),"
+    " (SELECT count(*) FROM points WHERE sweep_id = :sweep) FROM runs WHERE sweep_id = :sweep"
+)
+_OPEN = "SELECT count(*) FROM runs WHERE sweep_id = :sweep AND status IN ('queued', 'running')"
+_WAITING = (
+    "SELECT id, cohort, checkpoint, alone FROM runs WHERE sweep_id = :sweep AND status = 'queued'"
+    " ORDER BY number"
+)
+_TAKE = (
+    # PostgreSQL might execute a subquery that is not materialized more than once.
+    "WITH first_points AS MATERIALIZED (SELECT id FROM points WHERE sweep_id = :sweep"
+    " ORDER BY id LIMIT :n{skip_locked})"
+    " DELETE FROM points WHERE id IN (SELECT id FROM first_points)"
+    " AND (SELECT count(*) FROM first_points) = :n RETURNING id, run, {number}"
+)
+_RETURNED = _listed(_RUN_COLUMNS)
+_RUNS = f"SELECT {_RETURNED} FROM runs WHERE id IN (SELECT value FROM json_each(:ids))"
 
 
 @dataclass(frozen=True)
@@ -43,8 +74,11 @@ class Claim:
     again: Sequence[Sequence[RunRow]]
     fresh: Sequence[RunRow]
     exhausted: bool
-    open: int
-    """Number of runs of the sweep that are queued or running, with these."""
+    open: int | None
+    """Number of runs of the sweep that are queued or running, with these.
+
+    None where it was not counted, because there may be more to claim.
+    """
 
     @property
     def runs(self) -> list[RunRow]:
@@ -75,43 +109,60 @@ class SweepState:
         return sweep.position, sweep.text, sweep.plan, self.begun, self.ready
 
 
-def read_sweep(connection: Connection, sweep_id: str) -> SweepRow:
-    """Return the row of a sweep."""
-    found = connection.execute(select(sweeps).where(sweeps.c.id == sweep_id))
-    return read_sweep_row(found.mappings().one())
+class SweepReader:
+    """Reads the row of one sweep, and parses it only if it has changed."""
 
+    def __init__(self, sweep_id: str) -> None:
+        self.sweep_id = sweep_id
+        self._known: tuple[list[Any], SweepRow] | None = None
 
-def read_state(connection: Connection, sweep_id: str) -> SweepState:
-    """Return a sweep with the numbers of its runs and points."""
-    return SweepState(
-        read_sweep(connection, sweep_id), *count_runs_and_points(connection, sweep_id)
-    )
+    def read(self, connection: Connection) -> SweepRow:
+        """Return the row of the sweep.
+
+        Raises:  StoreError: the store does not have it.
+        """
+        return self.look(connection)[0]
+
+    def look(self, connection: Connection) -> tuple[SweepRow, bool]:
+        """Return the row of the sweep, and whether runs wait in its queue.
+
+        Raises:  StoreError: the store does not have the sweep.
+        """
+        found = plain_rows(connection, _SWEEP, sweep=self.sweep_id)
+        if not found:
+            raise StoreError(f"the store no longer has the sweep {self.sweep_id!r}")
+        *row, waiting = found[0]
+        if self._known is None or self._known[0] != row:
+            read = read_sweep_row(dict(zip(_SWEEP_COLUMNS, row, strict=True)))
+            self._known = row, read
+        return self._known[1], bool(waiting)
+
+    def state(self, connection: Connection) -> SweepState:
+        """Return the sweep with the numbers of its runs and points."""
+        return SweepState(self.read(connection), *count_runs_and_points(connection, self.sweep_id))
 
 
 def count_runs_and_points(connection: Connection, sweep_id: str) -> tuple[int, int, int]:
     """Count the runs of a sweep, those in the queue, and the points that wait."""
-    waits = func.sum(case((runs.c.status == str(Status.QUEUED), 1), else_=0))
-    ready = select(func.count()).where(points.c.sweep_id == sweep_id).scalar_subquery()
     # One statement: in PostgreSQL each sees a moment of its own.
-    counts = select(func.count(), waits, ready).where(runs.c.sweep_id == sweep_id)
-    begun, waiting, ahead = connection.execute(counts).one()
-    return begun, int(waiting or 0), ahead
+    ((begun, waiting, ahead),) = plain_rows(connection, _COUNTS, sweep=sweep_id)
+    return begun, int(waiting), ahead
 
 
-def waiting_groups(
-    connection: Connection, sweep_id: str, n: int, most: int | None
-) -> list[list[str]]:
+def waiting_groups(writer: Writer, sweep_id: str, n: int, most: int | None) -> list[list[str]]:
     """Return ids of runs that wait, by cohort: members of a cohort share a checkpoint.
 
     A cohort is returned whole, even if it has more than ``n`` runs, but at most ``most`` of it.
     """
-    waits = (runs.c.sweep_id == sweep_id) & (runs.c.status == str(Status.QUEUED))
-    query = select(runs.c.id, runs.c.cohort, runs.c.checkpoint, runs.c.alone).where(waits)
-    groups: dict[str, list[str]] = {}
     # PostgreSQL leaves out runs that another agent claims at this moment.
-    for row in connection.execute(query.order_by(runs.c.number).with_for_update(skip_locked=True)):
-        together = row.cohort if row.checkpoint and not row.alone else None
-        groups.setdefault(together or row.id, []).append(row.id)
+    query = f"{_WAITING}{writer.skip_locked}"
+    found = plain_rows(writer.connection, query, sweep=sweep_id)
+    if not found:
+        return []
+    groups: dict[str, list[str]] = {}
+    for run, cohort, checkpoint, alone in found:
+        together = cohort if checkpoint and not alone else None
+        groups.setdefault(together or run, []).append(run)
     taken: list[list[str]] = []
     count = 0
     for group in groups.values():
@@ -129,12 +180,12 @@ class Claiming:
         self._writer, self._connection = writer, writer.connection
         self._folder, self._sweep_id, self._agent = folder, sweep_id, agent
 
-    def create(self, new: Sequence[NewRun]) -> list[str]:
-        """Create runs that this agent begins at once; return their ids."""
+    def create(self, new: Sequence[NewRun]) -> list[tuple[Any, ...]]:
+        """Create runs that this agent begins at once; return their rows."""
         mine = {"status": Status.RUNNING, "agent": self._agent}
         now = utc_now()
         rows = [replace(one, **mine).values(self._folder, now) for one in new]
-        return [run for run, _ in self._writer.insert_runs(rows)]
+        return self._writer.insert_runs(rows, returning=_RETURNED)
 
     def put_ahead(self, new: Sequence[NewRun]) -> None:
         """Store points that a later claim, of any agent, makes runs of."""
@@ -145,42 +196,49 @@ class Claiming:
                 [{"sweep_id": self._sweep_id, "run": json.dumps(row)} for row in rows],
             )
 
-    def take_ready(self, n: int) -> list[str] | None:
-        """Make runs of the next ``n`` points; return their ids, or None if there are fewer."""
+    def take_ready(self, n: int) -> list[tuple[Any, ...]] | None:
+        """Make runs of the next ``n`` points; return their rows, or None if there are fewer."""
         if n <= 0:
             return []
-        mine = points.c.sweep_id == self._sweep_id
-        query = select(points.c.id, points.c.run).where(mine).order_by(points.c.id).limit(n)
-        found = self._connection.execute(query.with_for_update(skip_locked=True)).all()
+        writer = self._writer
+        query = _TAKE.format(skip_locked=writer.skip_locked, number=writer.next_number)
+        found = plain_rows(self._connection, query, sweep=self._sweep_id, n=n)
         if len(found) < n:
             return None
         now = utc_now()
         began = {"status": str(Status.RUNNING), "agent": self._agent, "created": now}
         began |= {"started": now, "heartbeat": now}
-        gone = delete(points).where(points.c.id == bindparam("gone"))
-        self._connection.execute(gone, [{"gone": row.id} for row in found])
-        rows = [{**json.loads(row.run), **began} for row in found]
-        return [run for run, _ in self._writer.insert_runs(rows)]
+        # What a statement returns has no order.
+        found.sort()
+        rows = [{**json.loads(run), **began} for _, run, _ in found]
+        numbers = sorted(number for *_, number in found if number is not None)
+        return writer.insert_runs(rows, numbers or None, returning=_RETURNED)
 
     def finish(
         self,
         sweep: SweepRow,
         again: Sequence[Sequence[str]] = (),
-        fresh: Sequence[str] = (),
+        fresh: Sequence[tuple[Any, ...]] = (),
         *,
         exhausted: bool = False,
+        count: bool = True,
     ) -> Claim:
-        """Begin the next attempt of runs from the queue; return what this agent has claimed."""
+        """Begin the next attempt of runs from the queue; return what this agent has claimed.
+
+        Args:    fresh: rows of new runs.   count: whether to count those queued or running.
+        """
         found = self.begin_again([run for group in again for run in group])
-        found |= self._rows(fresh)
-        open_ = (runs.c.sweep_id == self._sweep_id) & runs.c.status.in_(_OPEN)
         return Claim(
             sweep,
             [[found[run] for run in group] for group in again],
-            [found[run] for run in fresh],
+            read_rows(_RUN_COLUMNS, fresh, self._folder),
             exhausted,
-            self._connection.execute(select(func.count()).where(open_)).scalar_one(),
+            self._count_open() if count else None,
         )
+
+    def _count_open(self) -> int:
+        ((found,),) = plain_rows(self._connection, _OPEN, sweep=self._sweep_id)
+        return int(found)
 
     def begin_again(self, run_ids: Sequence[str]) -> dict[str, RunRow]:
         """Begin the next attempt of runs for this agent."""
@@ -204,7 +262,5 @@ class Claiming:
     def _rows(self, run_ids: Sequence[str]) -> dict[str, RunRow]:
         if not run_ids:
             return {}
-        columns = (*(runs.c[name] for name in LISTED), runs.c.last)
-        query = select(*columns).where(among(runs.c.id, run_ids)).order_by(runs.c.number)
-        rows = self._connection.execute(query).all()
-        return {run.id: run for run in read_rows((*LISTED, "last"), rows, self._folder)}
+        rows = plain_rows(self._connection, _RUNS, ids=json.dumps(list(run_ids)))
+        return {run.id: run for run in read_rows(_RUN_COLUMNS, rows, self._folder)}

@@ -17,6 +17,7 @@ from thetahat.core.errors import StoreError
 from thetahat.store._owner_lock import gone
 from thetahat.store._run_writer import VERSION, RunWriter
 from thetahat.store._sqlite_errors import OpenMode, explain
+from thetahat.store._sqlite_lock import begin_writing
 
 _INHERITED: list[sqlite3.Connection] = []
 """Connections of a parent process: a forked child must not close them."""
@@ -50,7 +51,7 @@ class PlainStore:
         with self._lock:
             try:
                 self._connection = self._connection or _connect(self.path, self._mode)
-                self._connection.execute("BEGIN IMMEDIATE")
+                begin_writing(self._connection, self._mode.timeout_s)
                 # Commits, or rolls back after an error.
                 with self._connection:
                     yield RunWriter(self._connection.cursor, self.folder)

@@ -9,29 +9,37 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import select
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, create_engine, event, select as query
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.pool import QueuePool
 
 from thetahat.core.errors import MissingExtra, StoreError
 from thetahat.core.places import ENVIRONMENT_FOLDER, FOLDER, Server
 from thetahat.store._postgres_errors import explain
+from thetahat.store._postgres_rows import text_dumper
 from thetahat.store._schema import VERSION, meta, prepare, read_version
 from thetahat.store._sqlite import make_folder
 
 _LOCK = 0x7468_6574_6168
 """The number of the store's advisory lock in its database."""
 _BEGIN = {
-    "alone": f"SELECT pg_advisory_xact_lock({_LOCK})",
-    "beside": f"SELECT pg_advisory_xact_lock_shared({_LOCK})",
-    "at once": f"SET LOCAL lock_timeout = 1; SELECT pg_advisory_xact_lock({_LOCK})",
-    "": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+    "alone": f"BEGIN; SELECT pg_advisory_xact_lock({_LOCK})",
+    "beside": f"BEGIN; SELECT pg_advisory_xact_lock_shared({_LOCK})",
+    "at once": f"BEGIN; SET LOCAL lock_timeout = 1; SELECT pg_advisory_xact_lock({_LOCK})",
+    "": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 }
+"""The statements of a transaction's beginning, which are sent as one."""
 _CONNECT_S = 10
+SILENT_S = 30
+"""Seconds without a sign of life until a connection is lost, for both ends.
+
+A machine that is cut off tells nothing. Without this limit the server keeps its transactions, and
+their locks, for two hours, and the machine waits for answers for a quarter of an hour."""
 STORE_ID = "store-id"
 """The file in a store's folder that says which store the folder is of."""
 
@@ -54,25 +62,35 @@ class PostgresDatabase:
         kind = _connection()
 
         def opened() -> Any:
-            raw = kind.connect(self.place.url, connect_timeout=_CONNECT_S, autocommit=True)
-            raw.adapters.register_dumper(str, _text_dumper())
-            raw.execute(f"SET lock_timeout = {int(1000 * self._timeout_s)}")
-            raw.autocommit = False
+            raw = kind.connect(**_signs_of_life(self.place.url), autocommit=True)
+            raw.adapters.register_dumper(str, text_dumper())
+            raw.execute(f"SET lock_timeout = {int(1000 * self._timeout_s)}; {_servers_signs()}")
             return raw
 
-        # A connection that a restart of the server has closed is replaced before its use.
+        # psycopg would send a BEGIN of its own: the connection stays in its mode "autocommit".
         engine = create_engine(
             "postgresql+psycopg://",
             creator=opened,
             poolclass=QueuePool,
-            pool_pre_ping=True,
             use_native_hstore=False,
         )
+
+        @event.listens_for(engine, "checkout")
+        def check(raw: Any, *_: Any) -> None:
+            if _has_input(raw.fileno()):
+                raise DisconnectionError("the server has closed this connection")
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
             how = connection.get_execution_options().get("writes", "")
-            connection.connection.cursor().execute(_BEGIN[how])
+            raw: Any = connection.connection.driver_connection
+            try:
+                raw.execute(_BEGIN[how], prepare=False)  # several statements cannot be prepared
+            except kind.Error as error:
+                # Nothing can be rolled back on a connection that is gone.
+                if connection.connection.closed:
+                    connection.invalidate(error)
+                raise
 
         return engine
 
@@ -169,6 +187,47 @@ class PostgresDatabase:
         return folder
 
 
+def _has_input(number: int) -> bool:
+    """Whether a socket has something to read: for an idle connection, that its server is gone.
+
+    This needs no answer of the server, as asking it would. The pool then connects anew.
+    """
+    if not hasattr(select, "poll"):
+        return bool(select.select([number], [], [], 0)[0])
+    waiting = select.poll()
+    waiting.register(number, select.POLLIN)
+    return bool(waiting.poll(0))
+
+
+def _signs_of_life(url: str) -> dict[str, Any]:
+    """Return what to connect with: the address, and limits for what it leaves open."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    idle, interval, count = _probes()
+    limits = {
+        "connect_timeout": _CONNECT_S,
+        "keepalives_idle": idle,
+        "keepalives_interval": interval,
+        "keepalives_count": count,
+        "tcp_user_timeout": 1000 * SILENT_S,
+    }
+    return {**limits, **conninfo_to_dict(url)}
+
+
+def _servers_signs() -> str:
+    """Return the statements that give the server's end of a connection the same limits."""
+    idle, interval, count = _probes()
+    return (
+        f"SET tcp_keepalives_idle = {idle}; SET tcp_keepalives_interval = {interval};"
+        f" SET tcp_keepalives_count = {count}; SET tcp_user_timeout = {1000 * SILENT_S}"
+    )
+
+
+def _probes() -> tuple[int, int, int]:
+    """Seconds until the first question to a silent end, those between questions, and how many."""
+    return max(1, SILENT_S // 2), max(1, SILENT_S // 6), 3
+
+
 def _id_of(folder: Path) -> str | None:
     """Return what identifies a folder; None if it is not there, or not of a store."""
     try:
@@ -178,7 +237,7 @@ def _id_of(folder: Path) -> str | None:
 
 
 def _facts(connection: Connection) -> dict[str, str]:
-    return {row.key: row.value for row in connection.execute(select(meta))}
+    return {row.key: row.value for row in connection.execute(query(meta))}
 
 
 def _driver() -> Any:
@@ -197,31 +256,3 @@ def _connection() -> Any:
             """The driver's own, which warns, is for connections that a program holds itself."""
 
     return Connection
-
-
-def _text_dumper() -> Any:
-    """Return psycopg's dumper of texts, without the character NUL, which PostgreSQL refuses."""
-    from psycopg.types.string import StrDumperUnknown
-
-    class Dumper(StrDumperUnknown):
-        def dump(self, obj: str) -> Any:
-            if "\x00" in obj:
-                obj = obj.replace("\x00", "\ufffd")
-            if "\\u0000" in obj:
-                obj = without_nul(obj)
-            return super().dump(obj)
-
-    return Dumper
-
-
-def without_nul(text: str) -> str:
-    """Replace NUL in JSON by the character for what cannot be shown.
-
-    >>> print(without_nul(r'["a\\u0000b", "c:\\\\u0000"]'))
-    ["a\\ufffdb", "c:\\\\u0000"]
-    """
-    parts = text.split("\\u0000")
-    for k, part in enumerate(parts[:-1]):
-        slashes = len(part) - len(part.rstrip("\\"))
-        parts[k] = part + ("\\u0000" if slashes % 2 else "\\ufffd")
-    return "".join(parts)

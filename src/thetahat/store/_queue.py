@@ -6,6 +6,7 @@ until another agent returns them to the queue, from which they are claimed first
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -17,21 +18,25 @@ from thetahat.store._claims import (
     Claiming,
     Offer,
     Propose,
+    SweepReader,
     SweepState,
     count_runs_and_points,
-    read_state,
-    read_sweep,
     waiting_groups,
 )
 from thetahat.store._rows import NewRun, RunRow, new_id, text, utc_now
 from thetahat.store._schema import agents, runs, sweeps
-from thetahat.store._sql import among
+from thetahat.store._sql import among, plain_rows
 from thetahat.store._store import Store
 from thetahat.store._sweeps import CANCELLED, FINISHED, RUNNING, SweepRow
 from thetahat.store._writer import Writer
 
 CANCELLED_REASON = "the sweep was cancelled"
 FINISHED_REASON = "the sweep was finished"
+_HELD = (
+    # SQLite would look through all running runs of the store if asked for their status.
+    "SELECT id, status FROM runs WHERE agent = :agent"
+    " AND id IN (SELECT value FROM json_each(:ids)) ORDER BY id"
+)
 AHEAD = 64
 """Points that a search creates ahead, if they follow from their numbers alone."""
 
@@ -51,6 +56,9 @@ class Queue:
         self.cap, self.ahead = cap, ahead
         self._asked: tuple[str, Any] | None = None
         """The file and the plan with which the search was asked last."""
+        self._within: tuple[str, Any, int] | None = None
+        """The file, the plan and the cap within which runs and points together are known to be."""
+        self._reader = SweepReader(sweep_id)
 
     def claim(self, n: int, propose: Propose, most: int | None = None) -> Claim:
         """Claim up to ``n`` runs: those in the queue first, then new ones.
@@ -68,11 +76,11 @@ class Queue:
             seen = self._look()
             offer = self._ask(propose, seen, n)
             with self.store.batch() as writer:
-                now = read_state(writer.connection, self.sweep_id)
+                now = self._reader.state(writer.connection)
                 claim = self._take(writer, n, most, seen, now, offer)
         if claim is None:
             with self.store.batch() as writer:
-                now = read_state(writer.connection, self.sweep_id)
+                now = self._reader.state(writer.connection)
                 claim = self._take(writer, n, most, now, now, self._ask(propose, now, n))
         assert claim is not None, "inside the transaction nothing changes meanwhile"
         return claim
@@ -154,16 +162,16 @@ class Queue:
         """Return the runs that this agent still holds: others may have taken it for dead."""
         if not run_ids:
             return set()
-        held = (runs.c.agent == self.agent) & (runs.c.status == str(Status.RUNNING))
-        query = select(runs.c.id).where(held & among(runs.c.id, run_ids))
         # PostgreSQL locks them, one after the other: no other agent takes them meanwhile.
-        query = query.order_by(runs.c.id).with_for_update()
-        return {row.id for row in writer.connection.execute(query)}
+        query = f"{_HELD}{writer.for_update}"
+        ids = json.dumps(list(run_ids))
+        held = plain_rows(writer.connection, query, agent=self.agent, ids=ids)
+        return {run for run, status in held if status == Status.RUNNING}
 
     def look(self) -> SweepRow:
         """Return the sweep's row."""
         with self.store.reading() as connection:
-            return read_sweep(connection, self.sweep_id)
+            return self._reader.read(connection)
 
     def join(self, host: str, pid: int) -> None:
         """Add this agent to the sweep."""
@@ -176,7 +184,7 @@ class Queue:
 
     def beat(self, doing: str = "") -> str | None:
         """Update this agent's heartbeat; return a request to it ("stop"), if any."""
-        with self.store.batch() as writer:
+        with self.store.batch(beside=True) as writer:
             me = agents.c.id == self.agent
             values = {"heartbeat": utc_now(), "doing": text(doing), "ended": None}
             writer.connection.execute(update(agents).where(me).values(values))
@@ -202,7 +210,7 @@ class Queue:
 
     def _look(self) -> SweepState:
         with self.store.reading() as connection:
-            return read_state(connection, self.sweep_id)
+            return self._reader.state(connection)
 
     def _within_cap(self, begun: int, n: int) -> int:
         return n if self.cap is None else max(0, min(n, self.cap - begun))
@@ -213,20 +221,31 @@ class Queue:
         None also for a file or a plan for which the search was not asked yet.
         """
         with self.store.batch(beside=True) as writer:
-            connection = writer.connection
-            sweep = read_sweep(connection, self.sweep_id)
+            sweep, waiting = self._reader.look(writer.connection)
             if sweep.state != RUNNING or (sweep.text, sweep.plan) != self._asked:
                 return None
-            if self.cap is not None:
-                begun, _, ready = count_runs_and_points(connection, self.sweep_id)
-                if begun + ready > self.cap:
-                    return None  # the cap has fallen since: only alone can it be kept
+            if not self._is_within(writer, sweep):
+                return None  # the cap has fallen since: only alone can it be kept
             claiming = self._claiming(writer)
-            again = waiting_groups(connection, self.sweep_id, n, most)
+            again = waiting_groups(writer, self.sweep_id, n, most) if waiting else []
             fresh = claiming.take_ready(n - sum(map(len, again)))
             if fresh is None or not (again or fresh):
                 return None
-            return claiming.finish(sweep, again, fresh)
+            return claiming.finish(sweep, again, fresh, count=False)
+
+    def _is_within(self, writer: Writer, sweep: SweepRow) -> bool:
+        """Whether the runs and points of the sweep are within the cap.
+
+        Claims of points do not change their number, and points are created within the cap: once
+        known, this holds until the file, the plan or the cap changes.
+        """
+        if self.cap is None:
+            return True
+        given = sweep.text, sweep.plan, self.cap
+        if self._within != given:
+            begun, _, ready = count_runs_and_points(writer.connection, self.sweep_id)
+            self._within = given if begun + ready <= self.cap else None
+        return self._within is not None
 
     def _ask(self, propose: Propose, seen: SweepState, n: int) -> Offer | None:
         """Ask the search for the runs that a claim lacks; None if the queue has enough."""
@@ -258,7 +277,7 @@ class Queue:
         claiming, sweep = self._claiming(writer), now.sweep
         if sweep.state != RUNNING:
             return claiming.finish(sweep)
-        again = waiting_groups(writer.connection, self.sweep_id, n, most)
+        again = waiting_groups(writer, self.sweep_id, n, most)
         returned = sum(map(len, again))
         if returned >= n:
             return claiming.finish(sweep, again)
@@ -292,7 +311,7 @@ class Queue:
     def finish(self, seen: SweepRow) -> str:
         """Finish the sweep unless its file has changed since it was ``seen``; return its state."""
         with self.store.batch() as writer:
-            now = read_sweep(writer.connection, self.sweep_id)
+            now = self._reader.read(writer.connection)
             if now.state != RUNNING or (now.text, now.plan) != (seen.text, seen.plan):
                 return now.state
             over = update(sweeps).where(sweeps.c.id == self.sweep_id)

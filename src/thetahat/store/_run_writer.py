@@ -39,6 +39,11 @@ INSERT_BLOCK = (
     'INSERT INTO records (run_id, "first", "last", "count", "columns", data)'
     " VALUES (:run_id, :first, :last, :count, :columns, :data)"
 )
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_SUMMARIES = (
+    'SELECT id, "last", epochs, best_val_risk, best_epoch FROM runs'
+    " WHERE id IN (SELECT value FROM json_each(:ids))"
+)
 UPDATE_SUMMARY = (
     'UPDATE runs SET "last" = :last, epochs = :epochs, best_val_risk = :best_val_risk,'
     " best_epoch = :best_epoch, heartbeat = :now WHERE id = :run"
@@ -71,7 +76,7 @@ class RunWriter:
     Args:    cursor: makes a cursor of the driver.   folder: of the store.
     """
 
-    _for_update = ""
+    for_update = ""
     """Ends a query that locks its rows until the commit; SQLite has one writer at a time."""
 
     def __init__(self, cursor: Callable[[], Any], folder: Path) -> None:
@@ -84,25 +89,46 @@ class RunWriter:
 
     def create_run(self, new: NewRun) -> tuple[str, str]:
         """Insert a run; return its id and its name."""
-        return self.insert_runs([new.values(self._folder, utc_now())])[0]
+        ((run_id, name),) = self.insert_runs([new.values(self._folder, utc_now())])
+        return run_id, name
 
-    def insert_runs(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-        """Insert runs from their columns, with ids and numbers of their own; return id and name.
+    def insert_runs(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        numbers: Sequence[int] | None = None,
+        returning: str = "id, name",
+    ) -> list[tuple[Any, ...]]:
+        """Insert runs from their columns, with ids and numbers of their own, in their order.
 
         Args:    rows: with equal columns; a ``name`` of None is replaced by the run's own.
+                 numbers: for these runs; by default the next ones.
+                 returning: the columns that are returned of each run.
         """
         if not rows:
             return []
         made: list[dict[str, Any]] = []
-        for values, number in zip(rows, self._next_numbers(len(rows)), strict=True):
+        numbers = self._next_numbers(len(rows)) if numbers is None else numbers
+        for values, number in zip(rows, numbers, strict=True):
             name = values["name"] or run_name(number)
             made.append({**_DEFAULTS, **values, "id": new_id(), "number": number, "name": name})
-        while self._rename_taken(made):
-            pass
         columns = ", ".join(f'"{column}"' for column in made[0])
         places = ", ".join(f":{column}" for column in made[0])
-        self._fast(f"INSERT INTO runs ({columns}) VALUES ({places})", *made)
-        return [(row["id"], row["name"]) for row in made]
+        into = f"INSERT INTO runs ({columns}) VALUES ({places})"
+        found = self._insert(f"{into} ON CONFLICT DO NOTHING RETURNING {returning}", made)
+        if len(found) == len(made):
+            return found
+        # An id or a name is taken.
+        for row in made:
+            self._fast("DELETE FROM runs WHERE number = :number", {"number": row["number"]})
+        while self._rename_taken(made):
+            pass
+        return self._insert(f"{into} RETURNING {returning}", made)
+
+    def _insert(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        """Insert rows; return what the statement returns of those that were inserted."""
+        cursor = self._cursor()
+        found = [cursor.execute(sql, row).fetchall() for row in rows]
+        return [one for each in found for one in each]
 
     def _next_numbers(self, n: int) -> Sequence[int]:
         highest = self._fast("SELECT max(number) FROM runs", {}).fetchone()[0] or 0
@@ -141,8 +167,14 @@ class RunWriter:
                 summary = summary.after(block)
             updates.append({"run": run_id, "now": now, **summary.values()})
         rows = [block_row(run_id, block) for run_id, mine in grouped.items() for block in mine]
-        self._fast(INSERT_BLOCK, *rows)
-        self._fast(UPDATE_SUMMARY, *updates)
+        self._append(rows, updates)
+
+    def _append(
+        self, blocks: Sequence[Mapping[str, Any]], summaries: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert blocks in their order, and update the summaries of their runs."""
+        self._fast(INSERT_BLOCK, *blocks)
+        self._fast(UPDATE_SUMMARY, *summaries)
 
     def finish_run(
         self,
@@ -218,7 +250,7 @@ class RunWriter:
 
         Raises:  StoreError: the store does not have the run.
         """
-        query = f"SELECT attempt FROM runs WHERE id = :run{self._for_update}"
+        query = f"SELECT attempt FROM runs WHERE id = :run{self.for_update}"
         return self._known(self._fast(query, {"run": run_id}).fetchone(), run_id)[0]
 
     def metrics_of(self, run_id: str) -> Mapping[str, float | None]:
@@ -280,7 +312,7 @@ class RunSummary:
     def values(self) -> dict[str, Any]:
         """Return the columns of the run."""
         return {
-            "last": json.dumps(self.last, ensure_ascii=False, allow_nan=False),
+            "last": _ENCODER.encode(self.last),
             "epochs": self.epochs,
             "best_val_risk": self.best[0] if self.best else None,
             "best_epoch": self.best[1] if self.best else None,
@@ -289,15 +321,14 @@ class RunSummary:
 
 def _read_summaries(fast: Callable[..., Any], run_ids: Sequence[str]) -> dict[str, RunSummary]:
     found: dict[str, RunSummary] = {}
-    query = 'SELECT "last", epochs, best_val_risk, best_epoch FROM runs WHERE id = :run'
-    for run_id in run_ids:
-        row = fast(query, {"run": run_id}).fetchone()
-        if row is None:
-            raise StoreError(f"records for the run {run_id!r}, which the store does not have")
-        last, epochs, best, best_epoch = row
+    rows = fast(_SUMMARIES, {"ids": json.dumps(list(run_ids))}).fetchall()
+    for run_id, last, epochs, best, best_epoch in rows:
         found[run_id] = RunSummary(
             json.loads(last), epochs, None if best is None else (best, best_epoch)
         )
+    for run_id in run_ids:
+        if run_id not in found:
+            raise StoreError(f"records for the run {run_id!r}, which the store does not have")
     return found
 
 

@@ -47,8 +47,10 @@ def best_ids(
     if value is None or (name not in OWN and not is_sqlite(connection)):
         return None
     descending = sort.startswith("-")
-    order = [value.is_(None), value.desc() if descending else value, runs.c.number]
-    query = select(runs.c.id, value).where(*wanted).order_by(*order).limit(limit + _SPARE)
+    # "IS NULL" as a key of its own would read the value from each text once more.
+    first = (value.desc() if descending else value.asc()).nulls_last()
+    query = select(runs.c.id, value).where(*wanted).order_by(first, runs.c.number)
+    query = query.limit(limit + _SPARE)
     found = connection.execute(query).all()
     # Texts sort before missing values, downwards before numbers too: if there are any, they are
     # here. SQLite's own order of lists is another.

@@ -30,6 +30,7 @@ from thetahat.store._sqlite_errors import (
     explain as explain,
     found_no_room as found_no_room,
 )
+from thetahat.store._sqlite_lock import begin_writing
 
 _IGNORE = "# Runs and checkpoints of thetahat: data, not source.\n*\n"
 
@@ -73,10 +74,13 @@ def connect(path: Path, mode: OpenMode) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # With the write lock from the start SQLite waits for other writers; a reader that begins
-        # to write fails at once if another process has written meanwhile.
-        writes = connection.get_execution_options().get("writes")
-        connection.connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+        writes = connection.get_execution_options().get("writes", "")
+        if writes in ("alone", "beside"):
+            raw: Any = connection.connection.driver_connection
+            begin_writing(raw, mode.timeout_s)
+        else:
+            how = "BEGIN IMMEDIATE" if writes == "at once" else "BEGIN"
+            connection.connection.cursor().execute(how)
 
     return engine
 
@@ -223,7 +227,7 @@ class SqliteDatabase:
         cursor = connection.connection.cursor()
         cursor.execute("PRAGMA busy_timeout=0")
         try:
-            with connection.execution_options(writes="alone").begin():
+            with connection.execution_options(writes="at once").begin():
                 yield
         finally:
             cursor.execute(patience)

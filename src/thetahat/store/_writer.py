@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from thetahat.core.json import from_json, to_json
 from thetahat.core.run import Ended, Started, Status
@@ -28,6 +28,7 @@ _KEPT_BY_POSTGRES = (
     "CAST(CAST(CAST(:provenance AS text) AS jsonb) || jsonb_build_object('earlier',"
     " CAST(provenance AS jsonb) -> 'earlier') AS text)"
 )
+_NUMBERS = f"SELECT nextval('{run_numbers.name}') FROM generate_series(1, :n)"
 _BEGIN = (
     "UPDATE runs SET config = coalesce(:config, config), max_epochs = :max_epochs,"
     " n_params = :n_params, checkpoint = :checkpoint, cohort = :cohort, member = :member,"
@@ -44,16 +45,35 @@ class Writer(RunWriter):
     def __init__(self, connection: Connection, folder: Path) -> None:
         super().__init__(plain_cursor(connection), folder)
         self.connection = connection
-        self._for_update = "" if is_sqlite(connection) else " FOR UPDATE"
+        self.for_update = "" if is_sqlite(connection) else " FOR UPDATE"
+        self.skip_locked = self.for_update and f"{self.for_update} SKIP LOCKED"
+        """Ends a query that locks its rows, and leaves out those that another transaction holds."""
+        self.next_number = "NULL" if is_sqlite(connection) else f"nextval('{run_numbers.name}')"
+        """The number of a run that a statement makes; NULL where numbers are those of the rows."""
         kept = _KEPT if is_sqlite(connection) else _KEPT_BY_POSTGRES
         self._begin = _BEGIN.format(kept=kept)
+
+    def _insert(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        if is_sqlite(self.connection):
+            return super()._insert(sql, rows)
+        return self._cursor().returned(sql, rows)
+
+    def _append(
+        self, blocks: Sequence[Mapping[str, Any]], summaries: Sequence[Mapping[str, Any]]
+    ) -> None:
+        if is_sqlite(self.connection) or len(blocks) == 1:
+            super()._append(blocks, summaries)
+            return
+        from thetahat.store._postgres_rows import copy_blocks, update_summaries
+
+        raw: Any = self.connection.connection.driver_connection
+        copy_blocks(raw, blocks)
+        update_summaries(raw, summaries)
 
     def _next_numbers(self, n: int) -> Sequence[int]:
         if is_sqlite(self.connection):
             return super()._next_numbers(n)
-        each = func.generate_series(1, n).table_valued("k")
-        query = select(run_numbers.next_value()).select_from(each)
-        return sorted(self.connection.execute(query).scalars())
+        return sorted(number for (number,) in self._fast(_NUMBERS, {"n": n}).fetchall())
 
     def end_run(self, run_id: str, event: Ended) -> None:
         """Write how a run ended, and the notices in its detail."""

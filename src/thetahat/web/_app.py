@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 from thetahat.core.errors import ConfigError, InputError, StoreError
 from thetahat.core.places import Server
 from thetahat.web._assets import PAGES, STATIC, Files, edition, page
-from thetahat.web._auth import Access, Asgi, Guard
+from thetahat.web._auth import READS, ROOT, Access, Asgi, Guard
 from thetahat.web._source import Source
 
 if TYPE_CHECKING:
@@ -82,12 +82,18 @@ def make_app(source: Source, access: Access | None = None) -> Asgi:
 
 def _page(request: Request) -> Response:
     kind = request.url.path.split("/")[1]
-    return _html(page(kind if kind in PAGES else "", request.path_params.get("id", "")))
+    kind = kind if kind in PAGES else ""
+    return _html(request, page(kind, request.path_params.get("id", "")))
 
 
-def _html(text: str) -> Response:
-    versioned = text.replace('"/static/', f'"/static/{edition()}/')
-    return Response(versioned, media_type="text/html", headers={"cache-control": "no-cache"})
+def _html(request: Request, text: str) -> Response:
+    """Answer with a page, for where it is served and for what the user may do."""
+    root, reads = request.scope.get(ROOT, ""), request.scope.get(READS, False)
+    text = text.replace('"/static/', f'"/static/{edition()}/').replace('="/', f'="{root}/')
+    about = f' data-root="{root}"' + (" data-reads" if reads else "")
+    text = text.replace("<html", f"<html{about}", 1)
+    # A browser that keeps it asks again: another token may see another page.
+    return Response(text, media_type="text/html", headers={"cache-control": "no-cache"})
 
 
 def _icon(request: Request) -> Response:
@@ -116,7 +122,7 @@ class _Api:
 
     def sweep_page(self, request: Request) -> Response:
         name = request.path_params["id"]
-        answer = _html(page("sweep", name))
+        answer = _html(request, page("sweep", name))
         # Read its runs while the browser reads the page.
         tables = not _CHOSEN & {*request.query_params}
         answer.background = BackgroundTask(self._read_ahead, name, tables=tables)
@@ -258,7 +264,10 @@ class _Api:
         return _json({"runs": found, "settings": settings, "left_out": left_out})
 
     def events(self, request: Request) -> Response:
-        return StreamingResponse(changes(self.source), media_type="text/event-stream")
+        # nginx would keep events back until there are many.
+        at_once = {"x-accel-buffering": "no"}
+        kind = "text/event-stream"
+        return StreamingResponse(changes(self.source), media_type=kind, headers=at_once)
 
     def _sweep(self, request: Request) -> SweepRow:
         from thetahat.store import find_sweep

@@ -1,4 +1,6 @@
-"""Access to the page: checks of Host and Origin, and a token: other users reach 127.0.0.1 too.
+"""Access to the page: checks of Host and Origin, and tokens: other users reach 127.0.0.1 too.
+
+One token may do all that the page can; another, if it is wanted, only reads.
 
 Another site that the user has open cannot read or change anything: its requests carry its own
 Origin, and a foreign name that resolves to this machine (DNS rebinding) is refused.
@@ -19,6 +21,8 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from thetahat.core.errors import ConfigError
+
 Scope = MutableMapping[str, Any]
 Asgi = Callable[[Scope, Any, Any], Awaitable[None]]
 
@@ -37,6 +41,14 @@ HEADERS = {
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COOKIE = "thetahat"
+ROOT, READS = "thetahat.root", "thetahat.reads"
+"""In the scope of a request: the path under which a proxy serves the page, and whether who asks may
+only read."""
+_READING = re.compile(r"/api/sweeps/[^/]+/export")
+"""What is sent by POST and changes nothing."""
+_BEHIND = re.compile(
+    r"(https?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?((/[\w.~-]+)*)/?"
+)
 _HOST = re.compile(
     r"(\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(:(?P<port>[0-9]{0,5}))?"
 )
@@ -53,14 +65,52 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True)
+class Behind:
+    """The address at which a reverse proxy serves the page.
+
+    Args:    url: such as ``https://lab.example.org/wages``.
+    Raises:  ConfigError: it is not such an address.
+    """
+
+    url: str
+
+    def __post_init__(self) -> None:
+        if _BEHIND.fullmatch(self.url) is None:
+            raise ConfigError(
+                f"--behind {self.url} is not an address of a proxy; give one such as"
+                " https://lab.example.org/wages"
+            )
+
+    @property
+    def root(self) -> str:
+        """The path, without a slash at its end; empty for the root of the proxy."""
+        return urlsplit(self.url).path.rstrip("/")
+
+    @property
+    def origin(self) -> str:
+        """What browsers send as Origin."""
+        return self.url.removesuffix("/").removesuffix(self.root)
+
+    @property
+    def host(self) -> str:
+        """The name of the proxy."""
+        return urlsplit(self.url).hostname or ""
+
+
+@dataclass(frozen=True)
 class Access:
     """Where the page listens and which token it requires."""
 
     host: str = "127.0.0.1"
     token: str | None = None
     """None: no token is required."""
+    reader: str | None = None
+    """A token that only reads; None: there is none."""
+    behind: Behind | None = None
     session: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     """The value of the cookie; the token itself is sent once."""
+    reader_session: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    """The value of the cookie of those who only read."""
     _tickets: set[str] = field(default_factory=set)
 
     def ticket(self) -> str:
@@ -69,17 +119,29 @@ class Access:
         self._tickets.add(made)
         return made
 
-    def admits(self, given: str) -> bool:
-        """Whether a token is valid. A ticket is used up."""
+    @property
+    def root(self) -> str:
+        """The path under which a proxy serves the page."""
+        return "" if self.behind is None else self.behind.root
+
+    def session_of(self, given: str) -> str | None:
+        """Return the session that a token opens; None for no valid token. A ticket is used up."""
         for known in [self.token or "", *self._tickets]:
-            if known and hmac.compare_digest(given.encode(), known.encode()):
+            if _same(given, known):
                 self._tickets.discard(known)
-                return True
-        return False
+                return self.session
+        return self.reader_session if _same(given, self.reader or "") else None
+
+    def known_session(self, given: str) -> str | None:
+        """Return the session that a cookie has; None if it is of none."""
+        sessions = [self.session, *([self.reader_session] if self.reader else [])]
+        return next((known for known in sessions if _same(given, known)), None)
 
     def knows(self, name: str) -> bool:
         """Whether a Host header names this server."""
         if name in LOOPBACK or name == self.host:
+            return True
+        if self.behind is not None and name == self.behind.host:
             return True
         if is_loopback(self.host):
             return False
@@ -93,9 +155,23 @@ class Access:
         return True
 
 
-def access_for(host: str, *, token: bool = True) -> Access:
-    """Require a token unless it is declined: every user of this machine reaches loopback."""
-    return Access(host, secrets.token_urlsafe(24) if token else None)
+def _same(given: str, known: str) -> bool:
+    return bool(known) and hmac.compare_digest(given.encode(), known.encode())
+
+
+def access_for(
+    host: str, *, token: bool = True, readers: bool = False, behind: str | None = None
+) -> Access:
+    """Require a token unless it is declined: every user of this machine reaches loopback.
+
+    Args:    readers: whether there is a second token, which only reads.
+             behind: the address at which a reverse proxy serves the page.
+    Raises:  ConfigError: readers without a token; an address that is none.
+    """
+    if readers and not token:
+        raise ConfigError("--readers needs tokens; leave out --no-token")
+    made = [secrets.token_urlsafe(24) if wanted else None for wanted in (token, readers)]
+    return Access(host, *made, behind=None if behind is None else Behind(behind))
 
 
 class Guard:
@@ -110,32 +186,41 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
+        scope = self._placed(scope)
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = dict(query).get("token")
         refusal = self._refusal(scope, headers)
-        if refusal is None and self.access.token is not None and not self._knows(headers):
-            if given is not None and self.access.admits(given):
+        if refusal is None and self.access.token is not None:
+            session = self._session(headers)
+            opened = self.access.session_of(given) if session is None and given else None
+            if opened is not None:
                 rest = urlencode([pair for pair in query if pair[0] != "token"])
                 path = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
-                await _set_cookie(send, path, f"{_cookie(headers)}={self.access.session}")
+                await self._set_cookie(send, path, f"{self._cookie(headers)}={opened}")
                 return
-            refusal = (
-                401,
-                "this page needs the token that `thetahat ui` printed: open the address it gave,"
-                " which ends in ?token=... (a program sends the header Authorization: Bearer ...)",
-            )
+            scope[READS] = session == self.access.reader_session
+            refusal = _refused(scope, session)
         if refusal is not None:
             await _refuse(send, *refusal, scope["path"])
             return
         await self.app(scope, receive, _with_headers(send))
+
+    def _placed(self, scope: Scope) -> Scope:
+        """Return a request without the path of the proxy, which some proxies leave in it."""
+        root, path = self.access.root, scope["path"]
+        if root and (path == root or path.startswith(f"{root}/")):
+            path = path[len(root) :] or "/"
+        return {**scope, "path": path, "raw_path": path.encode(), ROOT: root}
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")
         if not self.access.knows(_hostname(host)):
             return 421, f"this server is not {host[:100]!r}; open the address that it printed"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        behind = self.access.behind
+        ours = origin is not None and behind is not None and origin == behind.origin
+        if origin is not None and not ours and urlsplit(origin).netloc != host:
             return 403, "a page of another origin asked; that is not allowed"
         site = headers.get("sec-fetch-site", "same-origin")
         navigated = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
@@ -145,24 +230,51 @@ class Guard:
             return 403, "a change needs the Origin header, which every browser sends"
         return None
 
-    def _knows(self, headers: Mapping[str, str]) -> bool:
-        """Whether a request has the cookie, or the token as a header."""
+    def _session(self, headers: Mapping[str, str]) -> str | None:
+        """Return the session of the cookie, or of the token that is sent as a header."""
         kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and self.access.admits(given.strip()):
-            return True
-        jar, name = SimpleCookie(), _cookie(headers)
+        found = self.access.session_of(given.strip()) if kind.lower() == "bearer" else None
+        if found is not None:
+            return found
+        jar, name = SimpleCookie(), self._cookie(headers)
         try:
             jar.load(headers.get("cookie", ""))
         except CookieError:
-            return False
-        found = jar[name].value if name in jar else ""
-        return hmac.compare_digest(found.encode(), self.access.session.encode())
+            return None
+        return self.access.known_session(jar[name].value if name in jar else "")
+
+    def _cookie(self, headers: Mapping[str, str]) -> str:
+        """Name the cookie by port and path: all pages of a machine share their cookies."""
+        match = _HOST.fullmatch(headers.get("host", ""))
+        port = f"-{match['port']}" if match and match["port"] else ""
+        return f"{COOKIE}{port}{self.access.root.replace('/', '-').replace('~', '.')}"
+
+    async def _set_cookie(self, send: Any, to: str, pair: str) -> None:
+        # Not a redirect: browsers do not send a Strict cookie after one from another site.
+        root, behind = self.access.root, self.access.behind
+        to = html.escape(root + to)
+        # Without an icon of its own a browser would ask the proxy for one outside of our path.
+        page = '<!doctype html><link rel="icon" href="data:,">'
+        page += f'<meta http-equiv="refresh" content="0; url={to}">'
+        cookie = f"{pair}; Path={root or '/'}; HttpOnly; SameSite=Strict"
+        if behind is not None and behind.url.startswith("https:"):
+            cookie += "; Secure"
+        headers = {**HEADERS, "content-type": "text/html; charset=utf-8", "set-cookie": cookie}
+        await _answer(send, 200, {**headers, "cache-control": "no-store"}, page.encode())
 
 
-def _cookie(headers: Mapping[str, str]) -> str:
-    """Name the cookie by its port: all ports of a machine share their cookies."""
-    match = _HOST.fullmatch(headers.get("host", ""))
-    return f"{COOKIE}-{match['port']}" if match and match["port"] else COOKIE
+def _refused(scope: Scope, session: str | None) -> tuple[int, str] | None:
+    """Refuse a request without a session, and a change by one that only reads."""
+    if session is None:
+        return (
+            401,
+            "this page needs the token that `thetahat ui` printed: open the address it gave,"
+            " which ends in ?token=... (a program sends the header Authorization: Bearer ...)",
+        )
+    reading = scope["method"] in ("GET", "HEAD") or _READING.fullmatch(scope["path"])
+    if scope[READS] and not reading:
+        return 403, "your token only reads; ask who started the page for the other one"
+    return None
 
 
 def _hostname(host: str) -> str:
@@ -186,14 +298,6 @@ def _with_headers(send: Any) -> Any:
         await send(message)
 
     return sending
-
-
-async def _set_cookie(send: Any, to: str, pair: str) -> None:
-    # Not a redirect: browsers do not send a Strict cookie after one from another site.
-    page = f'<!doctype html><meta http-equiv="refresh" content="0; url={html.escape(to)}">'
-    cookie = f"{pair}; Path=/; HttpOnly; SameSite=Strict"
-    headers = {**HEADERS, "content-type": "text/html; charset=utf-8", "set-cookie": cookie}
-    await _answer(send, 200, {**headers, "cache-control": "no-store"}, page.encode())
 
 
 async def _refuse(send: Any, status: int, why: str, path: str) -> None:

@@ -35,19 +35,24 @@ def serve(
     port: int | None = None,
     browser: bool = True,
     token: bool = True,
+    behind: str | None = None,
     say: Callable[[str], None] = lambda line: None,
+    say_readers: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the page of a store until Ctrl-C.
 
     Args:
         port: by default 8642, or the next free one.
         token: whether the page asks for the token in the address that ``say`` gets.
+        behind: the address at which a reverse proxy serves the page, such as
+            ``https://lab.example.org/wages``.
         say: called with the page's address as soon as the server answers.
+        say_readers: called with the address whose token only reads; None: there is no such token.
     Raises:  ConfigError: the address cannot be used.  MissingExtra: no Starlette or uvicorn.
     """
     import asyncio
 
-    access = access_for(host, token=token)
+    access = access_for(host, token=token, readers=say_readers is not None, behind=behind)
     with _listen(host, port) as listening:
         url = _url(access, listening.getsockname()[1], access.token)
         source = Source(store)
@@ -59,6 +64,8 @@ def serve(
                 await asyncio.sleep(0.005)
             if server.started:
                 say(url)
+                if say_readers is not None:
+                    say_readers(_url(access, listening.getsockname()[1], access.reader))
                 threading.Thread(target=_warm, args=(source,), daemon=True).start()
                 if browser:
                     opened = _url(access, listening.getsockname()[1], token and access.ticket())
@@ -131,6 +138,8 @@ def _listen(host: str, port: int | None) -> socket.socket:
 
 
 def _url(access: Access, port: int, token: str | bool | None) -> str:
+    if access.behind is not None:
+        return f"{access.behind.origin}{access.root}/" + (f"?token={token}" if token else "")
     host = socket.gethostname() if access.host in ("0.0.0.0", "::") else access.host
     host = f"[{host}]" if ":" in host else host
     return f"http://{host}:{port}/" + (f"?token={token}" if token else "")

@@ -51,6 +51,8 @@ def add_work(parser: Any) -> None:
     limit = "processes at a time (default: one for each device, else for each core)"
     add_value(parser, "--workers N", limit, whole_number())
     add_value(parser, "--devices 0,1", "GPUs, used in turn: each worker gets one", devices, [])
+    ways = "workers or cohorts: a worker for each device, or one for all (default: the faster)"
+    add_value(parser, "--spread WAY", ways)
     add_switch(parser, "--keep-going", "continue although the first runs all fail")
     add_quiet(parser)
     add_switch(parser, "--ui", "show the page in a browser meanwhile")
@@ -115,7 +117,9 @@ def work_of(args: argparse.Namespace, count: int | None = None) -> Work:
     """Read from the flags how an agent works."""
     from thetahat.sweep import Work
 
-    return Work(count, args.workers, tuple(args.devices), args.keep_going)
+    return Work(
+        count, args.workers, tuple(args.devices), args.keep_going, spread=args.spread or "auto"
+    )
 
 
 def work_and_report(

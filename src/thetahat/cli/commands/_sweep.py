@@ -103,7 +103,9 @@ def run(args: argparse.Namespace) -> int:
             fits.add("diverged")
         if asked[0] in ("extend", "retry_failed"):
             # Working on it is what comes next.
-            fits |= {"run", "ui", "workers", "devices", "keep_going"} if args.run else {"run"}
+            fits.add("run")
+            if args.run:
+                fits |= {"ui", "workers", "devices", "spread", "keep_going"}
         given = [n for n, v in vars(args).items() if n not in fits and v not in (None, False, [])]
         if given:
             flag, how = given[0].replace("_", "-"), asked[0].replace("_", "-")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +26,11 @@ examples:
   thetahat table last                                    which tables its runs have
   thetahat table last policy --by k                      median and band over seeds, by k
   thetahat table last policy --by k --quantiles .1,.5,.9 --format latex
-  thetahat table last policy --format parquet -o policy.parquet      every row of every run
+  thetahat table last policy -o policy.parquet           every row of every run
   thetahat table calm-otter-7 policy --format csv        of one run
 """
 FORMATS = ("table", "csv", "json", "latex", "parquet")
+_ENDINGS = {".csv": "csv", ".json": "json", ".tex": "latex", ".parquet": "parquet"}
 _MOST_PRINTED = 2000
 """Rows of a table that a terminal shows."""
 
@@ -49,7 +52,9 @@ def add_flags(parser: Any) -> None:
     add_value(
         parser, "--over PARAMETERS", "parameters to average out, beside the seeds", comma_list
     )
-    parser.add_argument("--format", choices=FORMATS, default="table", help="default: table")
+    parser.add_argument(
+        "--format", choices=FORMATS, help="default: by the ending of -o (.tex is latex), else table"
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file")
     add_store(parser)
 
@@ -59,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """Print a table."""
     from thetahat.store import open_store
 
+    args.format = args.format or _ENDINGS.get(Path(args.output or "").suffix.lower(), "table")
     if args.format == "parquet" and not args.output:
         raise ConfigError("--format parquet needs a file; give -o policy.parquet")
     if args.quantiles is not None and not args.by:
@@ -230,11 +236,10 @@ def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _print(rows: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> None:
-    from thetahat.core.files import replacing
     from thetahat.format import table
 
     if args.output:
-        with replacing(Path(args.output)) as new:
+        with _written(args.output) as new:
             new.write_text(table(rows, None, args.format), encoding="utf-8")
         print_beside(f"{args.output}: {len(rows):,} rows")
         return
@@ -244,12 +249,28 @@ def _print(rows: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> None:
         print_beside(f"the first {len(shown):,} of {len(rows):,} rows; --format csv gives all")
 
 
+@contextmanager
+def _written(path: str) -> Iterator[Path]:
+    """Yield the path of a new file that takes the place of ``path``.
+
+    Raises:  ConfigError: it cannot be written.
+    """
+    from thetahat.core.files import replacing
+
+    try:
+        with replacing(Path(path)) as new:
+            yield new
+    except OSError as error:
+        # pyarrow gives the number of an error and a text of its own.
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(f"{path} cannot be written ({why}); give another with -o") from error
+
+
 def _write_parquet(path: str, columns: Mapping[str, Any]) -> None:
     """Write columns as Parquet; text that repeats is written once.
 
     Raises:  MissingExtra: pyarrow is not installed.   ConfigError: the file cannot be written.
     """
-    from thetahat.core.files import replacing
     from thetahat.core.json import to_json
 
     try:
@@ -264,10 +285,7 @@ def _write_parquet(path: str, columns: Mapping[str, Any]) -> None:
             made[name] = pyarrow.array(values, pyarrow.string())
         else:
             made[name] = pyarrow.array(values)
-    try:
-        with replacing(Path(path)) as new:
-            parquet.write_table(pyarrow.table(made), new)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written ({error.strerror or error})") from error
+    with _written(path) as new:
+        parquet.write_table(pyarrow.table(made), new)
     rows = len(next(iter(columns.values()), ()))
     print_beside(f"{path}: {rows:,} rows, {len(columns)} columns")

@@ -45,6 +45,16 @@ def add_flags(parser: Any) -> None:
         "--no-token",
         "ask for no token: every user who reaches the address sees the runs, and can cancel sweeps",
     )
+    add_switch(
+        parser,
+        "--readers",
+        "print a second address too, whose token only reads: it cannot pause or cancel",
+    )
+    add_value(
+        parser,
+        "--behind URL",
+        "the address at which a reverse proxy serves the page, such as https://lab.org/wages",
+    )
     add_switch(parser, "--no-browser", "print the address, open nothing")
     add_store(parser)
 
@@ -53,6 +63,10 @@ def _host(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("=: give an address, such as 0.0.0.0 for all of them")
     return text
+
+
+def _say_readers(url: str) -> None:
+    print(f"to read only: {url}", flush=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
             port=args.port,
             browser=not args.no_browser,
             token=not args.no_token,
+            behind=args.behind,
+            say_readers=_say_readers if args.readers else None,
             say=lambda url: print(f"the page is at {url}  (Ctrl-C ends it)", flush=True),
         )
     except KeyboardInterrupt:

@@ -33,6 +33,7 @@ from thetahat.sweep.agent._launch import (
     work_on as work_on,
 )
 from thetahat.sweep.agent._load_models import load_models as load_models
+from thetahat.sweep.agent._one_machine import how_to_share as how_to_share
 from thetahat.sweep.agent._prior import Prior as Prior, read_prior as read_prior
 from thetahat.sweep.processes._function_calls import (
     Call as Call,
@@ -68,6 +69,7 @@ __all__ = [
     "extend_by",
     "extend_sweep",
     "find_out",
+    "how_to_share",
     "is_done",
     "load_models",
     "new_sweep",

@@ -37,14 +37,22 @@ from thetahat.sweep.agent._data_files import DataFiles
 from thetahat.sweep.agent._followers import Followers
 from thetahat.sweep.agent._history import PRUNED, SweepTrials
 from thetahat.sweep.agent._kept_models import KeptModels
-from thetahat.sweep.agent._liveness import AgentWatch, StorePlace, proof_of_life
+from thetahat.sweep.agent._liveness import (
+    AgentWatch,
+    StorePlace,
+    between_searches_s,
+    proof_of_life,
+)
 from thetahat.sweep.agent._logged_metric import LoggedMetric
 from thetahat.sweep.agent._proposer import Proposer
-from thetahat.sweep.agent._recorder import Recorder
+from thetahat.sweep.agent._recorder import Recorder, Written
 from thetahat.sweep.agent._signals import TERMINATED_S, listening, was_terminated
 from thetahat.sweep.processes._process_group import end_programs, host_name
 
 POLL_S, BEAT_S, FLUSH_S, LOOK_S = 0.1, 5.0, 0.25, 1.0
+EMPTY_S, EMPTY_SHARE = 2.0, 0.05
+"""After a claim that found nothing: seconds until the next, at most, and as a share of those since
+the first of them. A thousand agents at a sweep's end do not ask ten times a second each."""
 FIRST_FAILURES = 3
 """If so many runs fail, and none has worked, the agent stops."""
 RUNNING, CANCELLED, FINISHED = "running", "cancelled", "finished"
@@ -177,7 +185,12 @@ class Agent:
         self._place = StorePlace(store.path)
         self._disk = FullDisk(lambda line: say(Remarked(line)))
         self._logged, self._data = LoggedMetric(store, sweep.id), DataFiles(store, sweep.id)
-        self._beat_s = self._looked_s = -1e9
+        self._beat_s = self._looked_s = self._searched_s = -1e9
+        self._others = 0
+        """Agents beside this one, when they were last counted."""
+        self._empty_since: float | None = None
+        self._claim_s = -1e9
+        """When to claim again, after a claim that found nothing."""
         self._unwritten: list[RunEvent] = []
         self._stops, self._followers = stops or (lambda: False), Followers(on)
         self._asked = 0
@@ -262,10 +275,11 @@ class Agent:
         if self._near:
             self._check_target()
         # Claim nothing more while finished work cannot be written.
-        may_claim = self.runner.ready and not (self._unwritten or self._near)
+        waits = time.monotonic() < self._claim_s
+        may_claim = self.runner.ready and not (self._unwritten or self._near or waits)
         if may_claim and not self._claim():
             return False
-        pause_s = POLL_S if self.runner.busy or not self.runner.ready else 0.02
+        pause_s = POLL_S if self.runner.busy or waits or not self.runner.ready else 0.02
         until = 0.0
         while more := self.runner.poll(pause_s):
             self._unwritten += more
@@ -302,9 +316,12 @@ class Agent:
         if now - self._looked_s > LOOK_S:
             self._looked_s = now
             self._place.check(self.sweep.id)
-            self._recover()
+            if now - self._searched_s > between_searches_s(self._others):
+                self._searched_s = now
+                self._recover()
             sweep = self.queue.look()
             if sweep.state != self.tally.state:
+                self._claim_soon()
                 known = {"paused": "the sweep is paused: no new runs begin", RUNNING: "it goes on"}
                 line = known.get(sweep.state, f"the sweep is {sweep.state}")
                 self.say(Remarked(line, again=True))
@@ -316,6 +333,7 @@ class Agent:
     def _recover(self) -> None:
         """Find dead agents, end the orphans of their runs, and return the runs to the queue."""
         others = self.queue.others()
+        self._others = len(others)
         dead = self._watch.dead(others)
         if not dead:
             return
@@ -326,6 +344,7 @@ class Agent:
             self.say(Remarked(f"ended what a dead agent had left running: {ended} programs"))
         runs = self.queue.recover(dead)
         self._watch.forget(dead)
+        self._claim_soon()
         agents = "an agent" if len(dead) == 1 else f"{len(dead)} agents"
         how = f"{agents} died"
         if stopped:
@@ -349,9 +368,17 @@ class Agent:
         self._recorder.hold(claim.runs)
         self._written()
         if claim.runs:
+            self._claim_soon()
             self._take(claim)
             return True
+        now = time.monotonic()
+        self._empty_since = now if self._empty_since is None else self._empty_since
+        self._claim_s = now + min(EMPTY_S, EMPTY_SHARE * (now - self._empty_since))
         return bool(self.runner.busy) or self._wait(claim)
+
+    def _claim_soon(self) -> None:
+        """Claim in the next turn again: something has changed since a claim found nothing."""
+        self._empty_since, self._claim_s = None, -1e9
 
     def _written(self) -> None:
         """Take in that the store can be written, perhaps again."""
@@ -410,12 +437,7 @@ class Agent:
             if isinstance(event, Noted):
                 self.say(event)
         self._followers.call(written.lost)
-        for ended in written.ended:
-            self.tally.ended += 1
-            if ended.status is Status.FAILED:
-                self.tally.failed += 1
-                self.tally.last_failure = ended.reason
-            self.say(ended)
+        self._count(written)
         if self._search.kept is not None and written.ended:
             self._search.kept.prune()
         for objective in self._search.trials.objectives:
@@ -423,6 +445,17 @@ class Agent:
         if not self._search.keep_going and not self._works:
             _check_first_failures(self.tally, self.sweep)
         return events
+
+    def _count(self, written: Written) -> None:
+        """Count the runs that have ended, and show them."""
+        if written.ended or written.retried:
+            self._claim_soon()
+        for ended in written.ended:
+            self.tally.ended += 1
+            if ended.status is Status.FAILED:
+                self.tally.failed += 1
+                self.tally.last_failure = ended.reason
+            self.say(ended)
 
     # -- judging --------------------------------------------------------------------------------
 

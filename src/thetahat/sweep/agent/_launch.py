@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from thetahat.core.errors import ConfigError
+from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.places import Place, opening
 from thetahat.search import BLIND
 from thetahat.store import Follower, Store, SweepRow, count_runs, find_sweep, list_agents
@@ -16,6 +17,7 @@ from thetahat.sweep.agent._agent import Agent, Say, Search, Tally
 from thetahat.sweep.agent._create import Found
 from thetahat.sweep.agent._history import SweepTrials, words_of
 from thetahat.sweep.agent._kept_models import KeptModels
+from thetahat.sweep.agent._one_machine import check_one_machine
 from thetahat.sweep.agent._proposer import Proposer
 from thetahat.sweep.processes._runner import Processes
 from thetahat.sweep.spec._options import SweepOptions, options_from_json
@@ -25,9 +27,17 @@ from thetahat.sweep.spec._source_files import Code, FunctionCode
 from thetahat.sweep.spec._spec import CUSTOM, SweepSpec, spec_of
 from thetahat.sweep.workers._cohort_size import CohortSizes
 from thetahat.sweep.workers._connection import WorkerProcess
-from thetahat.sweep.workers._early_start import Work, cap_of, is_experiment, size_of, starter
+from thetahat.sweep.workers._early_start import (
+    Work,
+    cap_of,
+    is_experiment,
+    size_of,
+    spread_of,
+    starter,
+)
 from thetahat.sweep.workers._kept import Models
 from thetahat.sweep.workers._pool import Pool
+from thetahat.sweep.workers._spread import COHORTS
 
 TOGETHER, MOST, ADAPTIVE = 64, 4096, 4
 """Runs trained together: in a search that does not learn, at first and at most; in one that does.
@@ -50,9 +60,16 @@ def work_on(
 
     Args:    runner: one that was started before; by default one is made.
              stops: tells whether to stop as at Ctrl-C; for an agent outside of the main thread.
-    Raises:  ConfigError: the sweep cannot be worked on here.
+    Raises:  ConfigError: the sweep cannot be worked on here.   StoreError: an agent of another
+             machine is at work in the store's file.
     """
     tally = Tally()
+    try:
+        check_one_machine(store)
+    except StoreError:
+        if runner is not None:
+            runner.close()
+        raise
     while True:
         runner = runner or start_runner(store, sweep, work)
         try:
@@ -175,7 +192,7 @@ def cohort_sizes(
     A search that learns proposes better the more runs it has seen, and proposes blindly what it is
     asked for at once. So it is asked for few runs at a time, and for one if their programs differ.
     """
-    learns = spec.method in ("bayes", CUSTOM) and (plan.sampler or "tpe") not in BLIND
+    learns = _learns(spec, plan)
     start, most = TOGETHER, MOST
     if plan.mode == "worker":
         start, most = 1, 0
@@ -184,7 +201,14 @@ def cohort_sizes(
     elif learns:
         varies = {d.name for d in spec.space.searched}
         start, most = (ADAPTIVE if varies <= set(found.traced) else 1), 0
-    return CohortSizes(start, most) if left is None else CohortSizes(start, most, left)
+    asked = plan.mode == "worker" or plan.cohort is not None
+    sizes = CohortSizes(start, most, fixed=asked)
+    return sizes if left is None else replace(sizes, left=left)
+
+
+def _learns(spec: SweepSpec, plan: SweepOptions) -> bool:
+    """Whether the search looks at earlier runs."""
+    return spec.method in ("bayes", CUSTOM) and (plan.sampler or "tpe") not in BLIND
 
 
 def left_of(store: Store, sweep: SweepRow, size: int, count: int | None, taken: int) -> float:
@@ -266,10 +290,11 @@ def start_runner(store: Store, sweep: SweepRow, work: Work) -> Pool | Processes:
     """
     spec, plan = spec_of(sweep), options_from_json(sweep.plan)
     folder = folder_of(sweep)
-    size = size_of(work, sweep.points)
     file = program_file(sweep, store.path)
     if plan.mode != "process" and is_experiment(spec, folder):
+        size = size_of(work, sweep.points, experiment=True)
         return _pool(store, sweep.id, spec, plan, folder, size, work)
+    size = size_of(work, sweep.points)
     program = spec.program
     if file is not None and program is not None and not (folder / program).is_file():
         program = str(file.absolute())
@@ -298,10 +323,15 @@ def _pool(
 ) -> Pool:
     file = find_program(spec, folder)
     assert file is not None
+    start = starter(spec, folder, store.folder, label, size, work)
+    on_all = replace(work, workers=None, spread=COHORTS)
+    wide = starter(spec, folder, store.folder, label, 1, on_all)
+    fixed = plan.cohort is not None or plan.mode == "worker" or _learns(spec, plan)
     return Pool(
         store,
-        starter(spec, folder, store.folder, label, size, work),
+        start,
         size,
+        spread=spread_of(work, size, start, wide, fixed=fixed),
         mode="exact" if plan.mode == "exact" else "auto",
         code=Code(file.absolute(), folder.absolute()),
         begun=begun,

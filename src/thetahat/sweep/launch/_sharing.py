@@ -6,10 +6,9 @@ import socket
 from collections.abc import Collection
 
 from thetahat.core.errors import ConfigError, StoreError
-from thetahat.core.places import Place, Server, given_place
-from thetahat.core.shell import pasteable
+from thetahat.core.places import Place, Server
 from thetahat.store import SweepRow
-from thetahat.sweep.agent import program_file
+from thetahat.sweep.agent import how_to_share, program_file
 
 
 def check_launchable(sweep: SweepRow, place: Place) -> None:
@@ -41,11 +40,9 @@ def check_shared(place: Place, hosts: Collection[str]) -> None:
     if isinstance(place, Server) or not others:
         return
     shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
-    copy = pasteable(["thetahat", "store", "copy", given_place(place)])
     raise StoreError(
         f"the store {place} is a file of SQLite, which is for one machine, and jobs would run on"
-        f" {shown}; keep it in PostgreSQL: {copy} 'postgresql://USER@HOST/DATABASE?folder=SHARED',"
-        " and give that address with --store or THETAHAT_STORE"
+        f" {shown}; {how_to_share(place)}"
     )
 
 

@@ -103,6 +103,8 @@ class CohortSizes:
     start: int
     most: int = 0
     left: Callable[[int], float] = field(default=lambda taken: float("inf"))
+    fixed: bool = False
+    """Whether the user has said how many train together, on whatever devices."""
     timed: dict[Key, dict[int, Timed]] = field(default_factory=dict)
     """By static part, and by the size that a cohort was cut for."""
     fits: dict[Key, int] = field(default_factory=dict)
@@ -112,7 +114,8 @@ class CohortSizes:
     """Sizes to try with the runs that were asked for."""
     _now: Sequence[Key] = ()
     """Static parts of the latest runs: the next ones will be like them."""
-    _taken: int = 0
+    taken: int = 0
+    """Runs that were handed out."""
 
     def of(self, key: Key) -> int:
         """Runs with this static part that train together, at most."""
@@ -131,7 +134,7 @@ class CohortSizes:
         size, self._due = self.ask(), {}
         untried = [key for key in self._now if self._is_untried(key)]
         if (size > self.start or untried) and min(loads, default=size) <= size // 2:
-            left = self.left(self._taken)
+            left = self.left(self.taken)
             size = fair(size, self.start, left)
             share = left / len(self._now)
             self._due = {
@@ -154,7 +157,7 @@ class CohortSizes:
         # A program for each worker, until there are fewer programs than workers.
         parts = max(1, free // max(1, len(groups)))
         self._now = tuple(groups)
-        self._taken += sum(map(len, groups.values()))
+        self.taken += sum(map(len, groups.values()))
         cuts = {}
         for key, group in groups.items():
             size, first = self._settled(key), self._trial(key, len(group), parts)
@@ -176,9 +179,48 @@ class CohortSizes:
             return ""
         other = before if now != before else size
         return (
-            f"asks for {now} runs{self._which(key)} together: {_seconds(of[now].each_s)} a run and"
-            f" epoch, {_seconds(of[other].each_s)} at {other}"
+            f"asks for {now} runs{self._which(key)} together: {in_seconds(of[now].each_s)} a run"
+            f" and epoch, {in_seconds(of[other].each_s)} at {other}"
         )
+
+    def steady(self) -> tuple[Timed, float] | None:
+        """The speed of the one program of the latest runs, and the runs that are left.
+
+        None while there are several programs, or another size of it is being tried or should be.
+        """
+        if len(self._now) != 1:
+            return None
+        (key,) = self._now
+        timed = self.timed.get(key, {})
+        now, left = timed.get(self._settled(key)), self.left(self.taken)
+        if now is None or self._due or (key, 2 * self._settled(key)) in self._measuring:
+            return None
+        if self._is_untried(key) and worth_trying(timed, self.start, left):
+            return None
+        return now, left
+
+    def on(self, devices: int, workers: int) -> CohortSizes:
+        """The sizes of one worker's cohorts over so many devices, each with as many as are best.
+
+        Args:    workers: for how many ``left`` counts the runs.
+        """
+        if self.fixed:
+            return self
+        size = max([self.start, *map(self.of, self._now)])
+        return CohortSizes(
+            devices * size,
+            devices * self.most,
+            lambda taken: workers * self.left(self.taken + taken),
+        )
+
+    def take(self, other: CohortSizes) -> None:
+        """Count the runs that were taken in other sizes."""
+        self.taken += other.taken
+
+    @property
+    def _measuring(self) -> set[tuple[Key, int]]:
+        """Sizes whose first cohort has not told its speed yet."""
+        return {(key, size) for key, size in self._tried if size not in self.timed.get(key, {})}
 
     def _settled(self, key: Key) -> int:
         return settled(self.timed.get(key, {}), self.start)
@@ -204,5 +246,6 @@ class CohortSizes:
         return f" of {', '.join(own)}" if own else ""
 
 
-def _seconds(seconds: float) -> str:
+def in_seconds(seconds: float) -> str:
+    """A duration in words: ``1.3 ms``."""
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"

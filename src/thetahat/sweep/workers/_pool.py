@@ -43,6 +43,7 @@ from thetahat.sweep.workers._resume import (
     remove_checkpoints,
 )
 from thetahat.sweep.workers._slot import ClaimedJob, JobCosts, Slot, crashes
+from thetahat.sweep.workers._spread import COHORTS, Spread
 
 Config = Mapping[str, Any]
 FAILED_LOADS = 2
@@ -57,6 +58,7 @@ class Pool:
              mode: "auto", "exact" or "vmap".
              code: the program's source: workers are replaced when it has changed.
              begun: the first workers, if they have started already.
+             spread: how the runs lie on several devices.
     """
 
     def __init__(
@@ -68,16 +70,20 @@ class Pool:
         mode: str = "auto",
         code: Code | None = None,
         begun: Sequence[WorkerProcess] = (),
+        spread: Spread | None = None,
     ) -> None:
         self.store, self.size, self._mode = store, size, mode
-        self._start, self._code = start, code
+        self._start, self._code, self._spread = start, code, spread
         # Workers start before anything else is done: loading JAX takes them a second.
         workers = begun or [start(k) for k in range(size)]
-        self._provenance = {} if code is None else code.facts()
+        self._provenance = self._facts()
         self.slots = [Slot(worker, provenance=self._provenance) for worker in workers]
         self.traced: frozenset[str] | None = None
         """The parameters whose values share a program."""
         self._sizes, self._marks = CohortSizes(1), ()
+        self._each = self._sizes
+        """The sizes for workers that have one device."""
+        self._began_s, self._load_s = time.monotonic(), 0.0
         self._models: Models | None = None
         self._proposed: Callable[[RunRow], Config] = lambda run: run.config
         self._broken: Broken | None = None
@@ -101,7 +107,9 @@ class Pool:
                  marks: epochs at which the agent decides which runs go on.
                  models: which models the workers keep.
         """
-        self._proposed, self._sizes, self._marks = proposed, sizes, marks
+        self._proposed, self._each, self._marks = proposed, sizes, marks
+        wide = self._spread is not None and self._spread.way == COHORTS
+        self._sizes = sizes.on(self._spread.devices, 1) if self._spread and wide else sizes
         self._models = models
 
     def examine(self, spec: SweepSpec) -> Examined:
@@ -141,6 +149,10 @@ class Pool:
         """How many more runs it can take: slots are filled again when half of them is free."""
         if not self.ready or not self._is_up_to_date():
             return 0
+        if self._spread is not None:
+            self._spread.consider(self._sizes.steady(), self._load_s)
+            if self._spread.turns:
+                return 0
         return self._sizes.room([slot.load for slot in self.slots if not slot.stale])
 
     def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
@@ -171,6 +183,8 @@ class Pool:
                 self.replace(k)
             elif slot.stale and not slot.jobs:
                 self.replace(k)
+        if self._spread is not None and self._spread.turns and not self._busy_slots:
+            self._turn(self._spread)
         for slot in self.slots:
             slot.send_next()
         return events
@@ -231,6 +245,29 @@ class Pool:
         worker = self._start(k)
         self.slots[k] = Slot(worker, waiting=before.waiting, provenance=self._provenance)
 
+    @property
+    def _busy_slots(self) -> list[Slot]:
+        return [slot for slot in self.slots if slot.jobs or slot.waiting]
+
+    def _facts(self) -> Mapping[str, Any]:
+        """The provenance of all runs: the code, and how they lie on several devices."""
+        code = {} if self._code is None else self._code.facts()
+        return code if self._spread is None else {**code, "spread": self._spread.way}
+
+    def _turn(self, spread: Spread) -> None:
+        """Replace all workers by those of the other way to use the devices."""
+        self.close()
+        spread.turn()
+        if spread.way == COHORTS:
+            self._sizes = self._each.on(spread.devices, spread.devices)
+        else:
+            self._each.take(self._sizes)
+            self._sizes = self._each
+        self._start, self.size = spread.start[spread.way], spread.workers
+        self._provenance, self._began_s = self._facts(), time.monotonic()
+        workers = [self._start(k) for k in range(self.size)]
+        self.slots = [Slot(worker, provenance=self._provenance) for worker in workers]
+
     def _is_up_to_date(self) -> bool:
         """Whether runs may begin: not while the program is being changed."""
         if self._code is None:
@@ -239,13 +276,14 @@ class Pool:
         if change.say:
             self._events.append(Noted(None, change.say))
         if change.anew:
-            self._provenance = self._code.facts()
+            self._provenance = self._facts()
             for slot in self.slots:
                 slot.stale = True
         return change.settled and not change.anew
 
     def _loaded(self, slot: Slot, ready: Ready) -> None:
         self._failed_loads = 0
+        self._load_s = self._load_s or time.monotonic() - self._began_s
         if not any(s.worker.ready for s in self.slots if s is not slot and not s.stale):
             # What the program traced before it changed does not count.
             self.traced = None
@@ -390,8 +428,11 @@ class Pool:
         claimed.waits = report.waits
         events: list[RunEvent] = [event for event in report.events if event.run in runs]
         if report.timed is not None:
-            line = self._sizes.learn(claimed.key, claimed.size, report.timed)
-            events += [Noted(None, line)] if line else []
+            lines = [self._sizes.learn(claimed.key, claimed.size, report.timed)]
+            if self._spread is not None:
+                left = self._sizes.left(self._sizes.taken)
+                lines.append(self._spread.judge(report.timed, left, self._load_s))
+            events += [Noted(None, line) for line in lines if line]
         return events
 
     def _regroup(self, slot: Slot, message: Regroup) -> None:

@@ -17,7 +17,7 @@ async function request(path, options) {
     delete window.thetahatEarly;
     try { return await early.answer; } catch { /* asked again below */ }
   }
-  try { response = await fetch(path, options); } catch { throw new ApiError("the server does not answer: has `thetahat ui` been ended?", 0); }
+  try { response = await fetch(window.thetahatRoot + path, options); } catch { throw new ApiError("the server does not answer: has `thetahat ui` been ended?", 0); }
   return response;
 }
 
@@ -46,7 +46,7 @@ export const view = {
 
 // Call back when the store has changed: never concurrently, and less often if drawing is slow.
 export function follow(onchange, live, banner) {
-  const source = new EventSource("/api/events");
+  const source = new EventSource(`${window.thetahatRoot}/api/events`);
   let [busy, again] = [false, false];
   async function run(pulse) {
     if (busy) { again = pulse; return; }

@@ -33,13 +33,19 @@ export function rampColour(t, colours = ramp()) {
 // thousands of runs would block the visible ones.
 export const drawWhenIdle = (on) => { idleDraws = on; };
 
-// Draw one chart at a time, so that the page stays responsive.
+// Draw one chart at a time, so that the page stays responsive; of those that wait the topmost first.
 const queue = [];
-function inTurn(job) {
-  queue.push(job);
-  if (queue.length > 1) return;
-  const next = () => { try { queue[0](); } finally { queue.shift(); if (queue.length) setTimeout(next, 0); } };
-  next();
+let drawing = false;
+function inTurn(element, job) {
+  queue.push([element, job]);
+  if (drawing) return;
+  drawing = true;
+  const next = () => {
+    const tops = queue.map(([one]) => one.getBoundingClientRect().top);
+    const [[, first]] = queue.splice(tops.indexOf(Math.min(...tops)), 1);
+    try { first(); } finally { if (queue.length) setTimeout(next, 0); else drawing = false; }
+  };
+  setTimeout(next, 0); // all that come into sight together wait before the first is drawn
 }
 
 // A chart that follows its box and the theme. `option` is a function, so that colours are read anew.
@@ -79,7 +85,7 @@ export function chart(size, label) {
   };
   const observer = new ResizeObserver(() => { if (made) { made.resize(); wrapped.drawn?.(); } else if (stale) draw(); });
   observer.observe(element);
-  const comes = () => { if (near) inTurn(() => { if (near && stale) draw(); }); else later(); };
+  const comes = () => { if (near) inTurn(element, () => { if (near && stale) draw(); }); else later(); };
   const sight = new IntersectionObserver((entries) => { near = entries[entries.length - 1].isIntersecting; if (near && stale) comes(); }, { rootMargin: "100px 0px" });
   sight.observe(element);
   charts.add(wrapped);

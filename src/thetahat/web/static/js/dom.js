@@ -12,7 +12,7 @@ export function h(tag, attributes = {}, ...children) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
     else if (key === "style") Object.assign(made.style, value);
     else if (key === "class") made.className += ` ${value}`;
-    else if (key === "href") made.setAttribute("href", safeLink(value));
+    else if (key === "href" || key === "src") made.setAttribute(key, placed(safeLink(value)));
     else if (PROPERTIES.has(key)) made[key] = value;
     else made.setAttribute(key, value === true ? "" : String(value));
   }
@@ -31,6 +31,10 @@ function append(parent, children) {
 function safeLink(to) {
   return /^(\/(?!\/)|\?|#)/.test(to) ? to : "#";
 }
+
+// An address of ours where the page is served.
+const placed = (to) => (to.startsWith("/") ? window.thetahatRoot + to : to);
+export const go = (to) => { location.href = placed(to); };
 
 export function fill(parent, ...children) {
   parent.replaceChildren();

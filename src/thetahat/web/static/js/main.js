@@ -44,7 +44,7 @@ async function start() {
   themeButton();
   menus();
   for (const [pattern, load] of PAGES) {
-    const match = pattern.exec(location.pathname);
+    const match = pattern.exec(location.pathname.slice(window.thetahatRoot.length) || "/");
     if (!match) continue;
     const page = await load();
     let shown = null;

@@ -1,5 +1,6 @@
 // The sweep's charts: metric over time, parallel coordinates, slice, contour.
 import { axis, base, chart, css, cut, logAxis, nothing, ramp, rampColour, tip, tooltip } from "./charts.js";
+import { go } from "./dom.js";
 import { center, finite, short } from "./format.js";
 import { categories, counts, FAILED, OPEN, settingFor } from "./model.js";
 
@@ -9,7 +10,7 @@ const pairsOf = (run, state) => [[state.metric, short(run.metrics[state.metric])
   ...Object.entries(run.config).filter(([name]) => state.model.byName.get(name)?.varies).slice(0, 12).map(([name, v]) => [cut(name, 28), cut(short(v), 40)])];
 export const runTip = (run, state) => tip(run.name, pairsOf(run, state), FAILED.has(run.status) ? cut(run.reason || "", 160) : OPEN.has(run.status) ? "not over yet" : "click to open it");
 export const none = (state) => `No run has ended with a finite ${state.metric || "metric"} yet.`;
-export const open = (run) => { if (run) location.href = `/run/${encodeURIComponent(run.id)}`; };
+export const open = (run) => { if (run) go(`/run/${encodeURIComponent(run.id)}`); };
 
 export function spread(values) {
   const sorted = Float64Array.from(values.filter(finite)).sort();

@@ -1,6 +1,6 @@
 // The Pareto front of a sweep with several objectives: a chart of two of them, and a table.
 import { axis, base, css, logAxis, nothing, tip, tooltip } from "./charts.js";
-import { fill, h, panel, select } from "./dom.js";
+import { fill, go, h, panel, select } from "./dom.js";
 import { finite, short } from "./format.js";
 import { counts } from "./model.js";
 import { dotChart, dotsOf, runTip, spread } from "./overview.js";
@@ -29,7 +29,7 @@ export class ParetoPanel {
 
   go({ seriesName, dataIndex }) {
     const point = seriesName === "front" ? this.points()[dataIndex] : null;
-    if (point) location.href = link(point);
+    if (point) go(link(point));
     return Boolean(point);
   }
 

@@ -1,7 +1,7 @@
 // The page of a sweep.
 import { download, get, post, view } from "./api.js";
 import { axis, base, chart, css, drawWhenIdle, ramp, tip, tooltip } from "./charts.js";
-import { ask, command, fill, fillSelect, flag, h, panel, patch, save, select, status, toggle } from "./dom.js";
+import { ask, command, fill, fillSelect, flag, go, h, panel, patch, save, select, status, toggle } from "./dom.js";
 import { brief, center, finite, many, plainly, short, span } from "./format.js";
 import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, solutions, sum, tied, WELL } from "./model.js";
 import { contourChart, reach, sliceChart, timeChart } from "./overview.js";
@@ -12,8 +12,12 @@ import { tablesPanel } from "./tables.js";
 import { columnsOf, FEW, flagsOf, makeTable, settingsTable, tableHeight, tableLibrary, title } from "./table.js";
 
 export async function show(main, id, { crumbs }) {
+  // Ask for the tables beside the runs: bands are then drawn in their place, before what is below.
+  const tables = tablesPanel(id);
+  tables.catch(() => {}); // reported where it is shown
   const answer = await get(`/api/sweeps/${encodeURIComponent(id)}${view.get("sample") ? `?sample=${encodeURIComponent(view.get("sample"))}` : ""}`);
   const page = new SweepPage(new Model(answer), main);
+  page.tables = tables;
   crumbs(page.model.sweep.project ? h("span", {}, page.model.sweep.project) : null, h("span", {}, page.model.sweep.name));
   document.title = `${plainly(brief(page.model.sweep.name, 80))} · thetahat`;
   await page.settle();
@@ -106,7 +110,9 @@ class SweepPage {
   async loadTables() {
     const { id, name } = this.model.sweep;
     let root = null;
-    try { root = await tablesPanel(id); } catch (error) { root = h("p.warning.bad", {}, `The tables of ${name}: ${error.message}`); }
+    const asked = this.tables || tablesPanel(id);
+    this.tables = null;
+    try { root = await asked; } catch (error) { root = h("p.warning.bad", {}, `The tables of ${name}: ${error.message}`); }
     if (!root) return;
     this.tablesBox.replaceWith(root);
     this.tablesBox = root;
@@ -179,6 +185,7 @@ class SweepPage {
   }
 
   buttons() {
+    if (document.documentElement.dataset.reads !== undefined) return h("span.dim.small", { title: "your token only reads: it cannot pause, resume or cancel" }, "read only");
     const { sweep } = this.model;
     const over = sweep.state === "cancelled" || sweep.state === "finished";
     const act = async (action) => {
@@ -248,7 +255,7 @@ class SweepPage {
     filter.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(() => { this.where = filter.value; view.set({ where: this.where }); this.refilter(); }, 150); });
     this.filterBox = filter;
     const groupBox = select("group by", [["", "no groups"], ...this.model.varying.filter((p) => p.few).map((p) => [p.name, `group: ${p.name}`])], this.group, (g) => { this.group = g; view.set({ group: g }); this.remakeTable(); });
-    this.compareButton = h("button", { type: "button", disabled: true, onclick: () => { location.href = `/compare?runs=${this.selected.map(encodeURIComponent).join(",")}`; } }, "Compare");
+    this.compareButton = h("button", { type: "button", disabled: true, onclick: () => { go(`/compare?runs=${this.selected.map(encodeURIComponent).join(",")}`); } }, "Compare");
     const out = (format) => h("button", { type: "button", onclick: () => this.export(format), title: `The rows selected, else all that pass the filter, as ${format.toUpperCase()}` }, format === "csv" ? "CSV" : "LaTeX");
     this.chips = h("div.chips");
     this.countText = h("span.dim.small", { role: "status" });

@@ -1,7 +1,7 @@
 // Tables and files that runs left behind: bands over seeds, settings beside each other, a run's own.
 import { get, view } from "./api.js";
 import { axis, base, chart, css, lineColour, tip, tooltip } from "./charts.js";
-import { fill, h, panel, select, toggle } from "./dom.js";
+import { fill, go, h, panel, select, toggle } from "./dom.js";
 import { brief, finite, many, short } from "./format.js";
 
 const BANDS = [["90", "5 to 95 %"], ["80", "10 to 90 %"], ["50", "25 to 75 %"], ["100", "least to greatest"]];
@@ -36,7 +36,7 @@ class SweepTables {
     this.made = panel("Tables", "");
     this.root = this.made.root;
     this.controls = h("div.tools");
-    this.box = h("div.grid");
+    this.box = h("div.grid.waits");
     this.made.body.append(tabs(names, this.name, (name) => { this.name = name; Object.assign(this, { tx: "", ty: "", exact: this.reference() }); this.keep(); this.load(); }), this.controls, this.box);
     this.load();
   }
@@ -51,9 +51,10 @@ class SweepTables {
     const now = String(asked);
     this.asked = now;
     let found;
-    try { found = await get(`/api/sweeps/${encodeURIComponent(this.id)}/table?${asked}`); } catch (error) { fill(this.box, h("p.warning.bad", {}, error.message)); return; }
+    try { found = await get(`/api/sweeps/${encodeURIComponent(this.id)}/table?${asked}`); } catch (error) { this.box.classList.remove("waits"); fill(this.box, h("p.warning.bad", {}, error.message)); return; }
     if (this.asked !== now) return;
     this.found = found;
+    this.box.classList.remove("waits");
     this.drawControls();
     this.draw();
   }
@@ -145,7 +146,7 @@ function follow(made, one, near, single) {
     if (run === now) return;
     now = run;
     raw.setOption({ series: [{ id: "near", data: run ? run.x.map((x, k) => [x, run.y[k]]) : [] }] });
-    if (run) { near.hidden = false; near.href = `/run/${encodeURIComponent(run.id)}`; fill(near, `near the pointer: ${run.name}`); }
+    if (run) { near.hidden = false; near.href = `${window.thetahatRoot}/run/${encodeURIComponent(run.id)}`; fill(near, `near the pointer: ${run.name}`); }
   };
   raw.getZr().on("mousemove", ({ offsetX, offsetY }) => {
     if (!single() || !one.lines.length || !raw.containPixel("grid", [offsetX, offsetY])) { mark(null); return; }
@@ -159,7 +160,7 @@ function follow(made, one, near, single) {
     mark(best);
   });
   raw.getZr().on("globalout", () => mark(null));
-  raw.getZr().on("click", () => { if (now) location.href = `/run/${encodeURIComponent(now.id)}`; });
+  raw.getZr().on("click", () => { if (now) go(`/run/${encodeURIComponent(now.id)}`); });
 }
 
 // The place of the value of a sorted list that is nearest to x.

@@ -1,5 +1,8 @@
 // Before anything is drawn: apply the chosen theme, else the system's.
 (() => {
+  // The path under which a proxy serves the page.
+  const root = document.documentElement.dataset.root || "";
+  window.thetahatRoot = root;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const chosen = () => { try { return localStorage.getItem("thetahat-theme"); } catch { return null; } };
   const apply = () => {
@@ -16,8 +19,8 @@
     },
   };
   // Request the runs before the scripts that show them are loaded; the page's head preloads them.
-  const [, kind, id] = location.pathname.split("/");
-  if (kind === "sweep" && /^[A-Za-z0-9_-]+$/.test(id)) { const path = `/api/sweeps/${id}`; window.thetahatEarly = { path, answer: fetch(path) }; window.thetahatEarly.answer.catch(() => {}); }
+  const [, kind, id] = location.pathname.slice(root.length).split("/");
+  if (kind === "sweep" && /^[A-Za-z0-9_-]+$/.test(id)) { const path = `/api/sweeps/${id}`; window.thetahatEarly = { path, answer: fetch(root + path) }; window.thetahatEarly.answer.catch(() => {}); }
   dark.addEventListener("change", apply);
   apply();
 })();

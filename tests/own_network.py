@@ -1,4 +1,4 @@
-"""A network of its own for servers of tests: they bind every address, and only the tests reach them."""
+"""Networks of their own for servers of tests: they bind every address, and only the tests reach them."""
 
 from __future__ import annotations
 
@@ -45,12 +45,54 @@ class OwnNetwork:
 
     def within(self, words: Sequence[str]) -> list[str]:
         """The command that runs another one in this network."""
-        return ["nsenter", f"--net=/proc/{self._holder.pid}/ns/net", *words]
+        return ["nsenter", f"--net={self.place}", *words]
 
     def close(self) -> None:
         """End the network; what runs in it keeps it."""
         self._holder.kill()
         self._holder.communicate()
+
+    @property
+    def place(self) -> str:
+        """The network as a file, for ``ip``."""
+        return f"/proc/{self._holder.pid}/ns/net"
+
+
+class Cable:
+    """A cable between two networks: these have the addresses ``FIRST`` and ``SECOND``.
+
+    Neither end learns that it is cut: what is sent is lost, as between two machines.
+    """
+
+    FIRST, SECOND = "10.77.0.1", "10.77.0.2"
+
+    def __init__(self, first: OwnNetwork, second: OwnNetwork) -> None:
+        self._second = second
+        ends = ["end1", "netns", first.place, "type", "veth", "peer", "name", "end2"]
+        _ip("link", "add", *ends, "netns", second.place)
+        for network, end, address in ((first, "end1", self.FIRST), (second, "end2", self.SECOND)):
+            _ip("address", "add", f"{address}/24", "dev", end, within=network)
+            _ip("link", "set", end, "up", within=network)
+
+    def cut(self) -> None:
+        """Cut it."""
+        _ip("link", "set", "end2", "down", within=self._second)
+
+    def join(self) -> None:
+        """Join it again."""
+        _ip("link", "set", "end2", "up", within=self._second)
+
+
+def lacking_cable() -> str | None:
+    """What a cable between two networks lacks here; None if nothing."""
+    if (why := lacking_network()) is not None:
+        return why
+    return None if shutil.which("ip") else "ip is missing; apt-get install iproute2"
+
+
+def _ip(*words: str, within: OwnNetwork | None = None) -> None:
+    command = ["ip", *words]
+    subprocess.run(command if within is None else within.within(command), check=True)
 
 
 DIES = ("setpriv", "--pdeathsig", "KILL")

@@ -1,0 +1,175 @@
+"""A token that only reads, and the page under a path of a reverse proxy, on a store in PostgreSQL."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import stores
+from chromium import settle, until
+from reverse_proxy import proxy
+
+from thetahat.core.errors import ConfigError
+from thetahat.store import find_sweep, open_store
+from thetahat.web import access_for
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
+
+from postgres_server import PostgresServer, lacking
+
+PUBLIC = "https://lab.example.org/teams/wages"
+_UI = "import sys; from thetahat.cli import run; sys.exit(run(sys.argv[1:]))"
+
+
+def bearer(token: str | None, origin: str = "http://127.0.0.1:8642") -> dict[str, str]:
+    return {"authorization": f"Bearer {token}", "origin": origin}
+
+
+def test_a_token_that_reads_sees_all_and_changes_nothing(tmp_path, client_of) -> None:
+    with open_store(tmp_path) as store:
+        sweep = stores.tuning_sweep(store, 2, 5)
+        access = access_for("127.0.0.1", readers=True)
+        assert len({access.token, access.reader, access.session, access.reader_session}) == 4
+        client = client_of(tmp_path, access)
+        path = f"/api/sweeps/{sweep.id}"
+        answer = client.post(f"{path}/cancel", headers=bearer(access.reader))
+        assert answer.status_code == 403
+        assert "your token only reads" in answer.json()["error"]
+        # With the cookie, as a browser.
+        assert client.get(f"/?token={access.reader}").status_code == 200
+        assert client.get(path).json()["sweep"]["name"] == sweep.name
+        for action in ("pause", "resume", "cancel", "retry-failed", "anything"):
+            answer = client.post(f"{path}/{action}", headers={"origin": "http://127.0.0.1:8642"})
+            assert answer.status_code == 403, action
+        asked = {"format": "csv", "columns": ["name"], "ids": []}
+        own = {"origin": "http://127.0.0.1:8642"}
+        assert client.post(f"{path}/export", headers=own, json=asked).status_code == 200
+        assert "data-reads" in client.get(f"/sweep/{sweep.id}").text
+        assert find_sweep(store, sweep.id).state == "running"
+        acting = client_of(tmp_path, access)
+        acting.get(f"/?token={access.token}")
+        assert "data-reads" not in acting.get(f"/sweep/{sweep.id}").text
+        assert acting.post(f"{path}/pause", headers=own).json() == {"state": "paused"}
+
+
+def test_without_readers_no_second_token_is_valid(used, client_of) -> None:
+    access = access_for("127.0.0.1")
+    client = client_of(used, access)
+    for given in ("None", "", access.reader_session):
+        assert client.get("/api/home", headers=bearer(given)).status_code == 401
+    cookie = {"cookie": f"thetahat-8642={access.reader_session}"}
+    assert client.get("/api/home", headers=cookie).status_code == 401
+    with pytest.raises(ConfigError, match="--readers needs tokens; leave out --no-token"):
+        access_for("127.0.0.1", token=False, readers=True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8642", "lab.example.org"])
+@pytest.mark.parametrize("path", ["", "/teams/wages"])
+def test_behind_a_proxy_links_cookies_and_origins_are_those_of_its_address(
+    used, client_of, host, path
+) -> None:
+    access = access_for("127.0.0.1", behind=PUBLIC)
+    client = client_of(used, access, host)
+    answer = client.get(f"{path}/sweep/x?token={access.token}&over=seed")
+    assert 'content="0; url=/teams/wages/sweep/x?over=seed"' in answer.text
+    cookie = answer.headers["set-cookie"]
+    assert "; Path=/teams/wages; HttpOnly; SameSite=Strict; Secure" in cookie
+    # Pages under other paths of the proxy have cookies of other names.
+    name = cookie.split("=")[0]
+    assert name == ("thetahat-8642" if ":" in host else "thetahat") + "-teams-wages"
+    sent = {"cookie": cookie.split(";")[0]}
+    page = client.get(f"{path}/sweep/x", headers=sent).text
+    assert '<html data-root="/teams/wages" lang="en">' in page
+    addresses = set(re.findall(r'(?:href|src)="(/[^"]*)"', page))
+    assert len(addresses) > 5
+    assert all(address.startswith("/teams/wages/") for address in addresses)
+    home = f"{path}/api/home"
+    for origin, code in (("https://lab.example.org", 200), ("https://evil.example", 403)):
+        assert client.get(home, headers={**sent, "origin": origin}).status_code == code
+    assert (
+        client.get(home, headers={**sent, "origin": "http://lab.example.org:1"}).status_code == 403
+    )
+    assert client.get(f"{path}/api/home", headers={"host": "evil.example"}).status_code == 421
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["lab.example.org", "ftp://a/b", "http://a/b?c=d", 'http://a/"x', "http://a b/", "http:///a"],
+)
+def test_what_is_no_address_of_a_proxy_is_refused(given) -> None:
+    with pytest.raises(ConfigError, match="is not an address of a proxy; give one such as https"):
+        access_for("127.0.0.1", behind=given)
+
+
+@contextmanager
+def page_behind(place: str, root: str) -> Iterator[tuple[str, str]]:
+    """``thetahat ui`` of a store behind a proxy: the address that acts, and that which reads."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with proxy(port, root) as public:
+        words = ["ui", "--store", place, "--no-browser", "--port", str(port)]
+        words += ["--readers", "--behind", public]
+        process = subprocess.Popen(
+            [sys.executable, "-c", _UI, *words], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        try:
+            said = [process.stdout.readline() for _ in range(2)]
+            acts, reads = (re.search(r"http://\S+", line) for line in said)
+            assert acts is not None, said
+            assert reads is not None, said
+            assert said[1].startswith("to read only: ")
+            yield acts.group(), reads.group()
+        finally:
+            process.terminate()
+            process.wait()
+            process.stdout.close()
+
+
+@pytest.mark.browser
+@pytest.mark.postgres
+def test_the_page_of_a_store_in_postgresql_behind_a_proxy(look, tmp_path) -> None:
+    why = lacking()
+    if why is not None:
+        pytest.skip(why)
+    server = PostgresServer()
+    try:
+        place = f"{server.create('store')}?folder={tmp_path / 'runs'}"
+        with open_store(place) as store:
+            sweep = stores.tuning_sweep(store, 12, 20)
+            run = store.runs(sweep_id=sweep.id, limit=1)[0]
+            with page_behind(place, "/teams/wages") as (acts, reads):
+                readers = look(reads)
+                page = readers.open(f"/sweep/{sweep.id}")
+                assert page.get_by_text("read only", exact=True).is_visible()
+                assert page.get_by_role("button", name="Cancel").count() == 0
+                readers.shot("postgres-behind-a-proxy-reads")
+                page.get_by_role("link", name=run.name).first.click()
+                page.wait_for_url(f"**/teams/wages/run/{run.id}")
+                page.wait_for_selector('main[aria-busy="false"]')
+                assert page.url.endswith(f"/teams/wages/run/{run.id}")
+                settle(page)
+                tab = look(acts)
+                page = tab.open(f"/sweep/{sweep.id}")
+                page.get_by_role("button", name="Pause").click()
+                until(
+                    page,
+                    "[...document.querySelectorAll('button')].some((b) => b.textContent === 'Resume')",
+                )
+                assert find_sweep(store, sweep.id).state == "paused"
+                tab.shot("postgres-behind-a-proxy-acts")
+                # A change by another program comes by itself.
+                store.finish_run(run.id, status="failed", reason="a change from outside")
+                page = tab.open("/")
+                assert page.get_by_role("link", name=sweep.name).first.is_visible()
+                for one in (tab, readers):
+                    one.page.close()
+    finally:
+        server.close()
