@@ -15,7 +15,7 @@ from thetahat.store import Queue, _sqlite, find_sweep, open_store
 
 # Private: no second machine is at hand; what one would write is written here.
 from thetahat.sweep.agent import _one_machine
-from thetahat.sweep.agent._liveness import this_machine
+from thetahat.sweep.agent._liveness import machine_of, proof_of_life, this_machine
 
 GRID = "program: train.py\nmethod: grid\nparameters: {lr: {values: [0.1, 0.2]}}"
 AGENT = ("agent", "last", "--workers", "1")
@@ -109,8 +109,6 @@ def test_a_file_without_a_write_ahead_log_is_not_refused(
 
 
 def test_an_agent_says_on_which_machine_it_is(at, monkeypatch) -> None:
-    from thetahat.sweep.agent._liveness import machine_of, proof_of_life
-
     folder = at.folder / "agents"
     with proof_of_life(folder, "one"):
         assert machine_of(folder, "one") == this_machine()

@@ -17,7 +17,7 @@ from thetahat.sweep.workers._cohort_size import CohortSizes
 from thetahat.sweep.workers._devices import cpus, only
 from thetahat.sweep.workers._early_start import size_of, spread_of
 from thetahat.sweep.workers._messages import Timed
-from thetahat.sweep.workers._spread import COHORTS, WORKERS, Spread
+from thetahat.sweep.workers._spread import COHORTS, WORKERS, DeviceSpread
 
 FOUR = "--xla_force_host_platform_device_count=4"
 
@@ -26,15 +26,15 @@ def start(k: int) -> NoReturn:
     raise AssertionError("no worker is started")
 
 
-def spread(**more) -> Spread:
-    return Spread(4, {WORKERS: start, COHORTS: start}, **more)
+def spread(**more) -> DeviceSpread:
+    return DeviceSpread(4, {WORKERS: start, COHORTS: start}, **more)
 
 
 def timed(size: int, each_ms: float, epochs: int = 100) -> Timed:
     return Timed(size, "vmap", each_ms * size / 1000, epochs, compile_s=1.0)
 
 
-def tried(left: float = 1e5) -> Spread:
+def tried(left: float = 1e5) -> DeviceSpread:
     """Four workers at 4 ms a run and epoch, whose cohorts over all devices are to be tried."""
     made = spread()
     made.consider((timed(64, 4.0), left), load_s=2.0)

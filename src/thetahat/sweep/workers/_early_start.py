@@ -22,7 +22,7 @@ from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.workers._connection import WorkerProcess, count_cores
 from thetahat.sweep.workers._devices import cpus, gpus, memory_fraction, only
 from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, preloads, spawn
-from thetahat.sweep.workers._spread import COHORTS, WORKERS, Spread
+from thetahat.sweep.workers._spread import COHORTS, WORKERS, DeviceSpread
 
 _COUNTED = 100_000
 """Points of a grid that are checked against constraints to count the feasible ones."""
@@ -118,7 +118,7 @@ def all_devices(work: Work) -> Sequence[str]:
 
 def spread_of(
     work: Work, size: int, start: StartWorker, start_wide: StartWorker, *, fixed: bool
-) -> Spread | None:
+) -> DeviceSpread | None:
     """Return how runs lie on several devices; None where there are not several, or other workers.
 
     Args:    size: workers.   start: starts those of one device.   start_wide: starts one of all.
@@ -129,8 +129,8 @@ def spread_of(
     if n < 2 or (work.spread != COHORTS and size != n):
         return None
     if work.spread == COHORTS:
-        return Spread(n, starts, COHORTS, settled=True)
-    return Spread(n, starts, WORKERS, settled=fixed or work.spread == WORKERS)
+        return DeviceSpread(n, starts, COHORTS, settled=True)
+    return DeviceSpread(n, starts, WORKERS, settled=fixed or work.spread == WORKERS)
 
 
 def points_of(spec: SweepSpec, plan: SweepOptions) -> int | None:

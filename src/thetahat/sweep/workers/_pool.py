@@ -43,7 +43,7 @@ from thetahat.sweep.workers._resume import (
     remove_checkpoints,
 )
 from thetahat.sweep.workers._slot import ClaimedJob, JobCosts, Slot, crashes
-from thetahat.sweep.workers._spread import COHORTS, Spread
+from thetahat.sweep.workers._spread import COHORTS, DeviceSpread
 
 Config = Mapping[str, Any]
 FAILED_LOADS = 2
@@ -70,7 +70,7 @@ class Pool:
         mode: str = "auto",
         code: Code | None = None,
         begun: Sequence[WorkerProcess] = (),
-        spread: Spread | None = None,
+        spread: DeviceSpread | None = None,
     ) -> None:
         self.store, self.size, self._mode = store, size, mode
         self._start, self._code, self._spread = start, code, spread
@@ -254,7 +254,7 @@ class Pool:
         code = {} if self._code is None else self._code.facts()
         return code if self._spread is None else {**code, "spread": self._spread.way}
 
-    def _turn(self, spread: Spread) -> None:
+    def _turn(self, spread: DeviceSpread) -> None:
         """Replace all workers by those of the other way to use the devices."""
         self.close()
         spread.turn()

@@ -20,7 +20,7 @@ _AUTO, WORKERS, COHORTS = SPREADS
 
 
 @dataclass
-class Spread:
+class DeviceSpread:
     """How the runs of one agent lie on its devices.
 
     Args:
