@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import few_contexts
 import jax
 import pytest
 import stated_shapes
@@ -22,6 +23,7 @@ os.environ.setdefault("THETAHAT_CACHE", str(Path(__file__).parents[1] / ".pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 stated_shapes.install("thetahat.risk", "thetahat.optim", "thetahat.models", "thetahat.train.jax")
+few_contexts.install()
 sys.path.insert(0, str(Path(__file__).parent))
 
 _skipped: list[str] = []
