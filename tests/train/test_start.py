@@ -231,7 +231,9 @@ def test_missing_values_are_filled_by_their_own_table(wages):
     frame = table(60, 9.0, 1)
     frame.loc[3, "a"] = np.nan
     begun = th.fit(linear(split(table(60, 0.0, seed=3), missing="mean")))
-    with pytest.warns(th.Notice, match=r"own train part fills missing values: 'a' with .*in the st"):
+    with pytest.warns(
+        th.Notice, match=r"own train part fills missing values: 'a' with .*in the st"
+    ):
         th.fit(linear(split(frame, missing="mean"), start=begun))
     moved = th.fit(linear(split(frame, missing="mean"), start=wages))
     fill = np.nanmean(frame["a"].to_numpy()[split(frame, missing="mean").rows["train"]])
