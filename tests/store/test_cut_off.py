@@ -47,8 +47,8 @@ _agent.BEAT_S, _agent.AgentWatch = 0.3, partial(_agent.AgentWatch, lease_s=2.0)
 """A lease of two seconds in place of sixty."""
 HOLDS = """
 import pathlib, sys, time
-from thetahat.store import _postgres, open_store
-_postgres.SILENT_S = 3
+from thetahat.store import _postgres_signs, open_store
+_postgres_signs.SILENT_S = 3
 with open_store(sys.argv[1]) as store, store.batch() as writer:
     writer.note(sys.argv[2], "late")
     pathlib.Path("began").touch()

@@ -64,7 +64,8 @@ class TableColumn:
         """Return the column as labels: codes such as 007 are text."""
         if self.written is None:
             return self
-        text = np.where(self.gone(), None, self.written)
+        text = self.written.copy()
+        text[self.gone()] = None
         return TableColumn(self.name, "text", text, "text", words=self.words)
 
     def levels_or_none(self) -> list[Any]:

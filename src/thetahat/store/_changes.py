@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.places import Server
+from thetahat.store._postgres_signs import signs_of_life
 
 if TYPE_CHECKING:
     from thetahat.store._store import Store
@@ -83,8 +84,6 @@ class Changes:
         if self._connection is None and time.monotonic() - self._tried > _AGAIN_S:
             self._tried = time.monotonic()
             import psycopg
-
-            from thetahat.store._postgres import signs_of_life
 
             with contextlib.suppress(psycopg.Error):
                 made = psycopg.connect(**signs_of_life(self._place.url), autocommit=True)

@@ -23,6 +23,7 @@ from thetahat.core.places import ENVIRONMENT_FOLDER, FOLDER, Server
 from thetahat.store._changes import CHANNEL
 from thetahat.store._postgres_errors import explain
 from thetahat.store._postgres_rows import text_dumper
+from thetahat.store._postgres_signs import servers_signs, signs_of_life
 from thetahat.store._schema import VERSION, meta, prepare, read_version
 from thetahat.store._sqlite import make_folder
 
@@ -35,12 +36,6 @@ _BEGIN = {
     "": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 }
 """The statements of a transaction's beginning, which are sent as one."""
-_CONNECT_S = 10
-SILENT_S = 30
-"""Seconds without a sign of life until a connection is lost, for both ends.
-
-A machine that is cut off tells nothing. Without this limit the server keeps its transactions, and
-their locks, for two hours, and the machine waits for answers for a quarter of an hour."""
 STORE_ID = "store-id"
 """The file in a store's folder that says which store the folder is of."""
 
@@ -65,7 +60,7 @@ class PostgresDatabase:
         def opened() -> Any:
             raw = kind.connect(**signs_of_life(self.place.url), autocommit=True)
             raw.adapters.register_dumper(str, text_dumper())
-            raw.execute(f"SET lock_timeout = {int(1000 * self._timeout_s)}; {_servers_signs()}")
+            raw.execute(f"SET lock_timeout = {int(1000 * self._timeout_s)}; {servers_signs()}")
             return raw
 
         # psycopg would send a BEGIN of its own: the connection stays in its mode "autocommit".
@@ -209,35 +204,6 @@ def _has_input(number: int) -> bool:
     waiting = select.poll()
     waiting.register(number, select.POLLIN)
     return bool(waiting.poll(0))
-
-
-def signs_of_life(url: str) -> dict[str, Any]:
-    """Return what to connect with: the address, and limits for what it leaves open."""
-    from psycopg.conninfo import conninfo_to_dict
-
-    idle, interval, count = _probes()
-    limits = {
-        "connect_timeout": _CONNECT_S,
-        "keepalives_idle": idle,
-        "keepalives_interval": interval,
-        "keepalives_count": count,
-        "tcp_user_timeout": 1000 * SILENT_S,
-    }
-    return {**limits, **conninfo_to_dict(url)}
-
-
-def _servers_signs() -> str:
-    """Return the statements that give the server's end of a connection the same limits."""
-    idle, interval, count = _probes()
-    return (
-        f"SET tcp_keepalives_idle = {idle}; SET tcp_keepalives_interval = {interval};"
-        f" SET tcp_keepalives_count = {count}; SET tcp_user_timeout = {1000 * SILENT_S}"
-    )
-
-
-def _probes() -> tuple[int, int, int]:
-    """Seconds until the first question to a silent end, those between questions, and how many."""
-    return max(1, SILENT_S // 2), max(1, SILENT_S // 6), 3
 
 
 def _id_of(folder: Path) -> str | None:
