@@ -25,9 +25,9 @@ from thetahat.store import (
 
 # The database's own part, which is made to fail.
 from thetahat.store._postgres import PostgresDatabase
+from thetahat.web import Source
 
 # The events of the page, without a server.
-from thetahat.web import Source
 from thetahat.web._app import changes as page_events
 
 LONG_S = 600.0

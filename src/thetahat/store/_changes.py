@@ -12,12 +12,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.places import Server
+from thetahat.store._postgres import CHANNEL
 from thetahat.store._postgres_signs import signs_of_life
 
 if TYPE_CHECKING:
     from thetahat.store._store import Store
 
-CHANNEL = "thetahat"
 _AGAIN_S = 10.0
 """Seconds until a failed connection is tried again."""
 _LEAST_S = 0.1

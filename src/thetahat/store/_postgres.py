@@ -20,7 +20,6 @@ from sqlalchemy.pool import QueuePool
 
 from thetahat.core.errors import MissingExtra, StoreError
 from thetahat.core.places import ENVIRONMENT_FOLDER, FOLDER, Server
-from thetahat.store._changes import CHANNEL
 from thetahat.store._postgres_errors import explain
 from thetahat.store._postgres_rows import text_dumper
 from thetahat.store._postgres_signs import servers_signs, signs_of_life
@@ -36,6 +35,8 @@ _BEGIN = {
     "": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 }
 """The statements of a transaction's beginning, which are sent as one."""
+CHANNEL = "thetahat"
+"""The channel on which changes of state are told."""
 STORE_ID = "store-id"
 """The file in a store's folder that says which store the folder is of."""
 
