@@ -357,6 +357,11 @@ class TestEncoding:
                 "column 'educ' holds text, e.g. 'a'; it was a column of numbers",
             ),
             (
+                {"educ": ["1.5", "12 EUR", "2"], "exper": [2] * 3, "region": ["west"] * 3},
+                "column 'educ' holds text, e.g. '12 EUR' (1 cell is no number, 2 are); it was a column of"
+                " numbers",
+            ),
+            (
                 {"educ": [1, None], "exper": [2, 2], "region": ["west", "east"]},
                 "column 'educ' has 1 missing value; drop or fill them first",
             ),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError, did_you_mean
-from thetahat.data._cells import PLAIN, Cells
+from thetahat.data._cells import PLAIN, Cells, as_number
 from thetahat.data._classes import Classes
 from thetahat.data._columns import TableColumn
 from thetahat.data._readers import table_columns, table_names
@@ -236,13 +236,22 @@ def _is_array(table: Any) -> bool:
     return array and not hasattr(table, "columns")
 
 
+def _no_number(column: TableColumn) -> str:
+    """Say what stands in a column that held numbers when it was fitted."""
+    cells = [value for value in column.values.tolist() if value is not None]
+    odd = [c for c in cells if not isinstance(c, str) or as_number(c.strip()) is None]
+    example = odd[0] if odd else column.example
+    said = f"column {column.name!r} holds {column.what}, e.g. {example!r}"
+    if 0 < len(odd) < len(cells):
+        are = "cell is no number" if len(odd) == 1 else "cells are no numbers"
+        said += f" ({len(odd):,} {are}, {len(cells) - len(odd):,} are)"
+    return f"{said}; it was a column of numbers"
+
+
 def _encoded(feature: Feature, column: TableColumn) -> np.ndarray:
     if feature.levels is None:
         if column.kind != "number":
-            raise DataError(
-                f"column {column.name!r} holds {column.what}, e.g. {column.example!r}; "
-                "it was a column of numbers"
-            )
+            raise DataError(_no_number(column))
         return column.values[:, None]
     codes = _codes(feature, column)
     onehot = (codes[:, None] == np.arange(len(feature.levels))).astype(np.float64)

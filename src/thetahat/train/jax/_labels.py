@@ -199,5 +199,6 @@ def _check_parts(data: Any, y: Mapping[str, np.ndarray], classes: Classes) -> No
         if not data.rows and not isinstance(data.transform, Transform):
             raise DataError(f"{found}: give train some, or drop these rows")
         notify(
-            f"{found}: its probability is driven to 0. Give another split seed, or drop the class",
+            f"{found}: its probability is driven to 0. Give another split seed, where the parts are"
+            " random, or other parts, or drop the class",
         )
