@@ -18,7 +18,7 @@ from jax.core import Tracer
 from jax.tree_util import GetAttrKey, register_pytree_with_keys
 
 from thetahat.core.arguments import arguments_named
-from thetahat.core.errors import DataError
+from thetahat.core.errors import DataError, notify
 from thetahat.core.numbers import is_number
 from thetahat.data._classes import Classes, coded, listed
 from thetahat.data._column_names import ColumnNames, aligned_parts
@@ -35,6 +35,8 @@ class Observations:
              weight: (N,), at least 0; None weighs all alike.
     Has:     ``x, y = z`` unpacks N observations and, inside a residual, one; ``z[0]`` is x and
              ``z[1]`` is y, as in a pair. A slice or an array takes rows.
+             units: the transform of the Data that standardised them, whose part they are; else
+             None.
     >>> obs = Observations(np.ones((3, 2)), np.zeros(3))
     >>> len(obs), obs[:2].x.shape, obs[1].shape
     (3, (2, 2), (3,))
@@ -43,6 +45,7 @@ class Observations:
     x: Any
     y: Any
     weight: Any = None
+    units: Any = field(default=None, init=False)
 
     def __repr__(self) -> str:
         return f"Observations({_shapes_by_name(self)})"
@@ -122,6 +125,7 @@ class Data:
 
     def __post_init__(self) -> None:
         there = {n: part for n in PARTS if (part := getattr(self, n)) is not None}
+        standardised = [n for n, part in there.items() if getattr(part, "units", None) is not None]
         encoder = getattr(self.train, "encoder", None)  # of a Table
         for name, part in there.items():
             if not isinstance(part, Iterator):
@@ -139,11 +143,16 @@ class Data:
                     " only once; wrap it in np.array(list(...))"
                 )
             part = as_part(part)
+            if isinstance(part, Observations):  # a new object, as as_part makes them
+                units = None if getattr(self.transform, "plain", False) else self.transform
+                object.__setattr__(part, "units", units)
             object.__setattr__(self, name, part)
             for where, block in _blocks(name, part):
                 check_part(where, block)
         if self.train is None:
             raise DataError("train is None; Data needs a training part")
+        if self.transform is None:
+            _say_lost_units(standardised)
         for name in ("val", "test"):
             if getattr(self, name) is not None:
                 _check_alike(name, getattr(self, name), self.train)
@@ -235,6 +244,18 @@ def _check_weight(weight: Any) -> None:
         )
     if not values.any():
         raise DataError("all weights are zero; give at least one observation a positive weight")
+
+
+def _say_lost_units(names: list[str]) -> None:
+    """Say in a notice which parts are standardised numbers, and no longer known to be."""
+    if names:
+        are = "is a part" if len(names) == 1 else "are parts"
+        notify(
+            f"{' and '.join(names)} {are} of data that were standardised, and this Data does not"
+            " know their units: predictions and risks are of standardised numbers, and rows to"
+            " predict too; split into the parts that you want (val=0 for none), or give rows in"
+            " their own units"
+        )
 
 
 def as_part(part: Any) -> Any:

@@ -75,6 +75,16 @@ class Transform:
     x_fill: Any = None
 
     @property
+    def plain(self) -> bool:
+        """Whether numbers are known to stay as they are: nothing is standardised."""
+        means, units = (self.x_mean, self.y_mean), (self.x_std, self.y_std)
+        if not all(map(is_concrete, jax.tree.leaves((means, units)))):
+            return False
+        return all((np.asarray(m) == 0).all() for m in means) and all(
+            (np.asarray(u) == 1).all() for u in units
+        )
+
+    @property
     def said(self) -> str:
         """The target on the features."""
         names = self.encoder.names
