@@ -53,6 +53,15 @@ def test_a_linear_model_by_lbfgs_is_ols(table: Path, thetahat) -> None:
     assert found["WLS"]["test_r2"] > 0.9
 
 
+def test_rows_of_weight_0_are_counted(folder: Path, thetahat) -> None:
+    lines = [f"{2.0 * i + i % 3},{i},{i % 4}" for i in range(40)]
+    (folder / "w.csv").write_text("\n".join(["y,a,w", *lines]), encoding="utf-8")
+    words = ["fit", "w.csv", "--target=y", "--weights=w", *EXACT, "--no-store"]
+    code, out, _ = thetahat(*words)
+    assert code == 0
+    assert "30 rows (21 train, 5 test); 10 of weight 0 are left out" in out
+
+
 def test_r2_and_units_are_those_of_scikit_learn(table: Path, thetahat) -> None:
     from sklearn.linear_model import LinearRegression
     from sklearn.metrics import mean_squared_error, r2_score

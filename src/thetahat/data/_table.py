@@ -30,6 +30,7 @@ class Table:
              standardize, target_scale: whether the split standardises x and y.
              rows: (N,), rows of the source, from 0; None: all.
              source: the file or frame, for columns that ``th.split`` looks up; None: unknown.
+             unweighted: how many rows of weight 0 are left out.
     """
 
     x: Any
@@ -40,6 +41,7 @@ class Table:
     target_scale: bool = True
     rows: Any = None
     source: Any = field(default=None, repr=False)
+    unweighted: int = 0
 
     def __repr__(self) -> str:
         names = ", ".join(self.names[:8]) + (", ..." if len(self.names) > 8 else "")
@@ -176,7 +178,7 @@ def read_table(
     scaled = roles.target_scale and encoder.classes is None
     rows = None if keep.all() else np.flatnonzero(keep)
     say_suspicious(encoder, columns, keep, y, chosen=features is not None)
-    return Table(x, y, weight, encoder, roles.standardize, scaled, rows, source)
+    return Table(x, y, weight, encoder, roles.standardize, scaled, rows, source, scan.unweighted)
 
 
 def table_of_arrays(part: Any, classes: Classes | None, columns: ColumnNames | None) -> Table:

@@ -99,7 +99,12 @@ def _describe_data(first: Result, table: Table) -> str:
     file, d = Path(str(first.config["table"])).name, first.data.train.x.shape[1]
     wide = f"{d} column{'s' * (d > 1)}"
     what = table.target if table.classes is None else describe_classes(table)
-    return f"{word(file)}: {word(what)} on {wide}, {len(table):,} rows ({', '.join(parts)})"
+    left = (
+        f"; {n:,} of weight 0 {'is' if n == 1 else 'are'} left out"
+        if (n := table.unweighted)
+        else ""
+    )
+    return f"{word(file)}: {word(what)} on {wide}, {len(table):,} rows ({', '.join(parts)}){left}"
 
 
 def _print_members(bag: Bag, names: Sequence[str], setting: FitSettings, format: str) -> None:
