@@ -33,7 +33,7 @@ def test_every_snippet_of_a_page_runs(page, desk):
 
 def test_pages_that_teach_have_snippets():
     bare = [page.stem for page in PAGES if not any(b.language == "python" for b in blocks(page))]
-    assert bare == ["architecture", "cli", "clusters", "gallery", "index"]
+    assert bare == ["architecture", "cli", "clusters", "gallery", "index", "scale"]
 
 
 def test_what_a_snippet_prints_is_compared(tmp_path):
