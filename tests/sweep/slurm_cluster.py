@@ -134,14 +134,20 @@ class SlurmCluster:
             assert time.monotonic() < give_up, f"it never came; the tasks: {self.tasks()}"
             time.sleep(0.3)
 
-    def wait_for_end(self, job: str, patience_s: float) -> None:
-        """Wait until an array has ended; tasks that Slurm queued again start without its delay."""
+    def wait_for_end(self, job: str, patience_s: float, done: Callable[[], bool]) -> None:
+        """Wait until an array has ended; tasks that Slurm queued again start without its delay.
+
+        Args:    done: whether its work is done: a task that starts again is in no list for a moment.
+        """
 
         def over() -> bool:
             tasks = self.tasks()
-            for task in (name for name, state in tasks.items() if state == "PENDING"):
+            # Slurm's delay is for the end of a task's last run, which else is taken for the next's.
+            ending = "completing" in self.call("sinfo", "-h", "-N", "-o", "%T")
+            queued = [name for name, state in tasks.items() if state == "PENDING"]
+            for task in queued if not ending else ():
                 self.call("scontrol", "update", f"JobId={task}", "StartTime=now")
-            return not any(task.startswith(f"{job}_") for task in tasks)
+            return not any(task.startswith(f"{job}_") for task in tasks) and done()
 
         self.wait_for(over, patience_s)
 
