@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.store.claims import grid
 from thetahat.core import Status
-from thetahat.store import NewRun, Offer, Queue, Store, SweepRow, open_store, pack
+from thetahat.store import Queue, Store, open_store, pack
 
 # The rhythm of real agents.
 from thetahat.sweep.agent._agent import BEAT_S, LOOK_S, between_searches_s
@@ -55,18 +56,6 @@ class Rhythm:
             "look": 1 / LOOK_S,
             "others": 1 / between_searches_s(agents),
         }
-
-
-def grid(sweep: SweepRow, begun: int, n: int) -> Offer:
-    """A search without an end: points follow from their numbers."""
-    at = sweep.position
-    new = [
-        NewRun(
-            config={"lr": 1e-3 * k, "width": k}, sweep_id=sweep.id, point=k, status=Status.QUEUED
-        )
-        for k in range(at, at + n)
-    ]
-    return Offer(new, at + n)
 
 
 def block_of(rhythm: Rhythm) -> dict[str, Any]:

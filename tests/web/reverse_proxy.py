@@ -15,7 +15,7 @@ _OWN = ("host", "connection", "transfer-encoding", "content-length")
 def proxy(port: int, root: str) -> Iterator[str]:
     """Serve the page of a port of this machine under ``root``; its address.
 
-    As ``location /root/ { proxy_pass http://127.0.0.1:PORT/; }`` of nginx: the path is cut off, and
+    As ``location /pages/ { proxy_pass http://127.0.0.1:PORT/; }`` of nginx: the path is cut off, and
     the page sees the Host of its own port.
     """
 

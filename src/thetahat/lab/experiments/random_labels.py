@@ -27,7 +27,7 @@ def target(x: Any) -> Any:
 
 
 def labelled(share: float = 0.0, net: bool = True, epochs: int = 600, seed: th.Seed = 0) -> th.Task:
-    """Fit data of which the first rows have permuted outcomes; there is no noise."""
+    """Fit data without noise; the outcomes of the first rows are permuted."""
     obs = sample(target, N, d=D, seed=seed)
     new = sample(target, N_TEST, d=D, seed=seed + 1_000_000)
     mixed = jax.random.permutation(jax.random.fold_in(jax.random.key(seed), 5), obs.y)
