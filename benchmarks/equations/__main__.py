@@ -9,7 +9,7 @@
 Investment with 128 firms is fitted from 20 seeds, since a fit takes two CPU seconds; its mean
 relative error against the closed form stands below the table.
 
-    python -m benchmarks.equations [--smoke] [--write] [--only NAME]
+    python -m benchmarks.equations [--smoke] [--write] [--only NAME ...]
 """
 
 from __future__ import annotations
@@ -126,10 +126,12 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--smoke", action="store_true", help="4 seeds of two equations")
-    parser.add_argument("--only", default="", help="cases whose names contain this")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="NAME", help="cases whose names contain one"
+    )
     parser.add_argument("--write", action="store_true", help="benchmarks/results/equations-DATE.*")
     args = parser.parse_args()
-    cases = [case for case in CASES if args.only in case]
+    cases = [case for case in CASES if any(name in case for name in args.only)]
     cases = ["growth, recursive", "cake eating"] if args.smoke else cases
     print(HEAD, flush=True)
     found = []

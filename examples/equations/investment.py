@@ -45,7 +45,7 @@ def deep_set(width):
 
 
 def investment(
-    firms: int = 128, width: int = 8, every: int = 5, epochs: int = 30, seed: th.Seed = 0
+    firms: int = 128, width: int = 8, every: int = 5, epochs: int = 40, seed: th.Seed = 0
 ) -> th.Task:
     """Solve for the policy of all firms, on 4 paths of 30 dates that are simulated again."""
     own = np.random.default_rng(9).normal(size=firms)  # the firms' shocks in the expectation
