@@ -80,3 +80,10 @@ def test_inputs_may_be_one_number_each(make) -> None:
     x = RNG.normal(size=60)
     task = th.Task(th.models.Linear(1), make((x, 2 * x)), optimizer="lbfgs", epochs=5)
     np.testing.assert_allclose(th.fit(task).predict(x), 2 * x, rtol=1e-5)
+
+
+def test_a_word_that_is_no_part_is_refused_with_the_nearest(result) -> None:
+    with pytest.raises(th.InputError) as caught:
+        result.predict("tset")
+    said = "predict('tset'): neither a part of the data nor a file; did you mean 'test'?"
+    assert str(caught.value) == said
