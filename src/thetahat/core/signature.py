@@ -186,7 +186,7 @@ def read_signature(experiment: Callable[..., Any]) -> Signature:
     if not callable(experiment):
         if isinstance(experiment, Task):
             raise ConfigError(
-                "a th.Task is one fit, without parameters to vary; give the function that returns it"
+                "a th.Task is one fit, without parameters; give the function that returns it"
             )
         raise ConfigError(
             f"{_short(experiment)} is not an experiment; give a th.Task, or a function that returns"
