@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 ENDED, WORK = "ended", "work"
 """What is told of a transaction: a run has ended; or agents may find work, or a sweep changed."""
-VERSION = 5
+VERSION = 6
 """The version of the tables; a new one needs a step in ``MIGRATIONS`` of ``_schema``."""
 
-_DEFAULTS = {
+DEFAULTS = {
     "reason": "",
     "epochs": 0,
     "attempt": 1,
@@ -114,7 +114,7 @@ class RunWriter:
         numbers = self._next_numbers(len(rows)) if numbers is None else numbers
         for values, number in zip(rows, numbers, strict=True):
             name = values["name"] or run_name(number)
-            made.append({**_DEFAULTS, **values, "id": new_id(), "number": number, "name": name})
+            made.append({**DEFAULTS, **values, "id": new_id(), "number": number, "name": name})
         columns = ", ".join(f'"{column}"' for column in made[0])
         places = ", ".join(f":{column}" for column in made[0])
         into = f"INSERT INTO runs ({columns}) VALUES ({places})"
