@@ -28,7 +28,7 @@ from thetahat.store._claims import (
 )
 from thetahat.store._postgres_claims import CHANGED, FEW, claim_points
 from thetahat.store._rows import NewRun, RunRow, new_id, text, utc_now
-from thetahat.store._run_writer import WORK
+from thetahat.store._run_writer import SUMMARY, WORK
 from thetahat.store._schema import agents, runs, sweeps
 from thetahat.store._sql import among, plain_rows
 from thetahat.store._store import Store
@@ -39,7 +39,7 @@ CANCELLED_REASON = "the sweep was cancelled"
 FINISHED_REASON = "the sweep was finished"
 _HELD = (
     # SQLite would look through all running runs of the store if asked for their status.
-    "SELECT id, status FROM runs WHERE agent = :agent"
+    f"SELECT id, status, {SUMMARY} FROM runs WHERE agent = :agent"
     " AND id IN (SELECT value FROM json_each(:ids)) ORDER BY id"
 )
 AHEAD = 64
@@ -137,6 +137,7 @@ class Queue:
             afresh: from the beginning, and not from their checkpoints.
             keep: this agent keeps them unless the sweep is over, others may not claim them.
         """
+        writer.forget(run_ids)
         mine = (runs.c.agent == self.agent) & among(runs.c.id, run_ids)
         values: dict[str, Any] = {"failures": runs.c.failures + int(failed)}
         if afresh:
@@ -175,7 +176,8 @@ class Queue:
         query = f"{_HELD}{writer.for_update}"
         ids = json.dumps(list(run_ids))
         held = plain_rows(writer.connection, query, agent=self.agent, ids=ids)
-        return {run for run, status in held if status == Status.RUNNING}
+        writer.know((run, *summary) for run, _, *summary in held)
+        return {run for run, status, *_ in held if status == Status.RUNNING}
 
     def look(self) -> SweepRow:
         """Return the sweep's row."""

@@ -186,7 +186,9 @@ def for_postgres(sql: str) -> str:
     sql = re.sub(r"\bIS (?=%\(|\()", "IS NOT DISTINCT FROM ", sql)
     inside = r"json_extract\(([\w.]+), '\$\.(\w+)'\)"
     sql = re.sub(inside, r"(CAST(\1 AS json) ->> '\2')", sql)
-    return re.sub(r"json_each\((%\(\w+\)s)\)", r"json_array_elements_text(CAST(\1 AS json))", sql)
+    # Of an array PostgreSQL knows that it has few elements, and looks each up in the index.
+    listed = r"\bIN \(SELECT value FROM json_each\((%\(\w+\)s)\)\)"
+    return re.sub(listed, r"= ANY(ARRAY(SELECT json_array_elements_text(CAST(\1 AS json))))", sql)
 
 
 class _JsonArray(FunctionElement[Any]):
