@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 N = 90
-FIT = ["fit", "t.csv", "--target=y", "--model=linear", "--optimizer=lbfgs", "--epochs=30"]
+FIT = ["fit", "t.csv", "--target=y", "--model=linear", "--optimizer=newton", "--epochs=20"]
 FIT = [*FIT, "--features=a,c", "--categorical=c", "--dtype=float64"]
 
 

@@ -168,7 +168,7 @@ def table(target: np.ndarray, **options: Any) -> th.Data:
 
 def test_a_tables_binary_target_is_never_standardised_under_a_loss_of_a_prediction() -> None:
     result = th.fit(
-        th.Task(th.models.Linear(2), table(BINARY), loss="logistic", optimizer="lbfgs", epochs=60)
+        th.Task(th.models.Linear(2), table(BINARY), loss="logistic", optimizer="newton", epochs=20)
     )
     y, x = np.asarray(result.data.train.y), np.asarray(result.data.train.x)
     assert set(y.tolist()) == {0.0, 1.0}
@@ -188,7 +188,7 @@ def _rows() -> dict[str, np.ndarray]:
 
 
 def test_the_squared_loss_of_a_tables_binary_target_is_the_linear_probability_model() -> None:
-    result = th.fit(th.Task(th.models.Linear(2), table(BINARY), optimizer="lbfgs", epochs=60))
+    result = th.fit(th.Task(th.models.Linear(2), table(BINARY), optimizer="newton", epochs=5))
     train = result.data.train
     assert abs(float(np.mean(np.asarray(train.y)))) < 1e-6
     raw = table(BINARY, standardize=False).train
