@@ -89,7 +89,9 @@ def test_numbers_whose_squares_are_rounded_to_zero_are_refused(
 def test_small_units_are_fitted_as_numpy_fits_them() -> None:
     small = frame().assign(y=1e-30 * Y, a=1e-20 * X[:, 0])
     data = th.split(th.read_table(small, "y"), val=0, test=0, train=1.0)
-    result = th.fit(th.Task(th.models.Linear(2), data, optimizer="newton", epochs=3))
+    result = th.fit(
+        th.Task(th.models.Linear(2), data, optimizer=th.optim.named("sgd", 0.3), epochs=60)
+    )
     design = np.column_stack([np.ones(N), X])
     expected = 1e-30 * design @ np.linalg.lstsq(design, Y, rcond=None)[0]
     np.testing.assert_allclose(result.predict(small), expected, rtol=1e-3, atol=1e-34)
