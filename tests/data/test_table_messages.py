@@ -102,7 +102,8 @@ COLUMNS = {
         {},
         {"mixed": np.array([1, "a", 2], dtype=object)},
         "column 'mixed' holds numbers, and text in 1 row (row 2: 'a'); give na_values=['a'] "
-        "(--na-values=a) if they mean a missing value",
+        "(--na-values=a) if they mean a missing value, or categorical=['mixed'] (--categorical "
+        "mixed) if all its cells are labels",
     ),
     "two kinds": (
         {},
@@ -168,13 +169,22 @@ COLUMNS = {
         {"missing": "mean"},
         {"wage": [1.0, None, 2.0]},
         "target 'wage' has 1 missing value, which cannot be imputed; "
-        "give missing='drop' (--missing drop)",
+        "give missing='drop' (--missing drop), or leave these rows out first and impute the "
+        "features: frame.dropna(subset=['wage'])",
+    ),
+    "numbers as text": (
+        {},
+        {"educ": ["1.5", "2", "3"]},
+        "column 'educ' holds text, e.g. '1.5'; turn it into numbers (pandas.to_numeric), or, if "
+        "they are labels, declare it with categorical=['educ'] (--categorical educ), "
+        "or leave it out of the features",
     ),
     "missing weights": (
         {"missing": "median", "weights": "w"},
         {"w": [None, None, 2.0]},
         "weights 'w' has 2 missing values, which cannot be imputed; "
-        "give missing='drop' (--missing drop)",
+        "give missing='drop' (--missing drop), or leave these rows out first and impute the "
+        "features: frame.dropna(subset=['w'])",
     ),
     "nothing left": (
         {"missing": "drop"},

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, TypeVar
 
-from thetahat.core.annotations import bare
+from thetahat.core.annotations import bare, refuse_text
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.nested import fields_of, nest, revived
 from thetahat.core.numbers import is_number
@@ -82,11 +82,16 @@ class Parameter:
     def cast(self, value: Any) -> Any:
         """Convert the value of a traced parameter to a float or a seed; return others unchanged.
 
-        Raises:  ConfigError: not a number, or a seed outside 0 .. 2**31 - 1.
+        Raises:  ConfigError: not a number, a seed outside 0 .. 2**31 - 1, or text where the
+                 annotation is ``bool``, ``int`` or ``float``.
         """
         if self.is_seed:
             return _as_seed(self.name, value)
-        return _as_float(self.name, value) if self.traced else value
+        if self.traced:
+            return _as_float(self.name, value)
+        if isinstance(value, str) and value is not self.default:
+            refuse_text(self.name, value, self.bare_type)
+        return value
 
 
 @dataclass(frozen=True)

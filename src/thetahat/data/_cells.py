@@ -169,10 +169,13 @@ def as_number(text: str) -> float | None:
         return None
 
 
-def odd_cells(column: TableColumn, before: int, cells: Cells) -> str | None:
+def odd_cells(
+    column: TableColumn, before: int, cells: Cells, *, labels: bool = False
+) -> str | None:
     """Describe the cells of a column of numbers that are no numbers, and the fix.
 
     Args:    before: rows of the table before the column's first.
+             labels: whether the column may hold labels, so that the fix names ``categorical`` too.
     Returns: None if fewer than half of the cells are numbers.
     """
     there = [(i, v) for i, v in enumerate(column.values.tolist()) if v is not None]
@@ -187,7 +190,7 @@ def odd_cells(column: TableColumn, before: int, cells: Cells) -> str | None:
     more = ", ..." if len(odd) > _SHOWN else ""
     many = f"{len(odd)} row{'s' * (len(odd) > 1)}"
     said = f"column {column.name!r} holds numbers, and text in {many} ({shown}{more})"
-    return f"{said}; {fix or _fix(column.name, marks)}"
+    return f"{said}; {fix or _fix(column.name, marks, labels)}"
 
 
 def words_read(words: Mapping[str, Mapping[str, int]]) -> str:
@@ -231,11 +234,11 @@ def _has_digits(text: str) -> bool:
     return bool(re.search(r"[\d,]", text)) or len(text) > _LONG
 
 
-def _fix(name: str, marks: Sequence[str]) -> str:
+def _fix(name: str, marks: Sequence[str], labels: bool) -> str:
     odd = any(len(v) > _LONG or not v.isprintable() or re.search(r"[\d,]", v) for v in marks)
+    declared = f"categorical=[{name!r}] (--categorical {name})"
     if odd or len(marks) > _SHOWN:
-        return (
-            f"correct these cells, or declare it with categorical=[{name!r}] (--categorical {name})"
-        )
+        return f"correct these cells, or declare it with {declared}"
     flag = ",".join(marks)
-    return f"give na_values={list(marks)!r} (--na-values={flag}) if they mean a missing value"
+    missing = f"give na_values={list(marks)!r} (--na-values={flag}) if they mean a missing value"
+    return missing + f", or {declared} if all its cells are labels" * labels

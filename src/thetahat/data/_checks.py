@@ -207,7 +207,8 @@ def look(scan: Scan, columns: dict[str, TableColumn], plan: TablePlan) -> np.nda
             kept = column.levels_or_none()
             seen.levels |= {v for v, k in zip(kept, keep, strict=True) if k and v is not None}
         elif column.kind != "number" and not gone[name][there].all():
-            odd = odd_cells(column, scan.rows, plan.cells)
+            labels = name in plan.features or plan.targets == (name,)
+            odd = odd_cells(column, scan.rows, plan.cells, labels=labels)
             raise DataError(odd or _not_numbers(column, plan, columns))
     scan.rows += n
     scan.kept += int(keep.sum())
@@ -341,8 +342,13 @@ def _check_missing(scan: Scan, plan: TablePlan) -> None:
         if name in gone and name is not None:
             raise DataError(
                 f"{role} {name!r} has {gone[name]} missing value{'s' * (gone[name] > 1)}, which "
-                "cannot be imputed; give missing='drop' (--missing drop)" + _words_read(scan, plan)
+                f"cannot be imputed; give missing='drop' (--missing drop), or {_without_gaps(name)}"
+                + _words_read(scan, plan)
             )
+
+
+def _without_gaps(name: str) -> str:
+    return f"leave these rows out first and impute the features: frame.dropna(subset=[{name!r}])"
 
 
 def _check_weights(scan: Scan, plan: TablePlan) -> None:
@@ -421,9 +427,16 @@ def _not_numbers(column: TableColumn, plan: TablePlan, columns: Mapping[str, Tab
             f"declare it with categorical=[{column.name!r}] (--categorical {column.name}), "
             "or leave it out of the features"
         )
+        if _all_numbers(column, plan.cells):
+            fix = f"turn it into numbers (pandas.to_numeric), or, if they are labels, {fix}"
     else:
         fix = "turn it into numbers, or leave it out of the features"
     return f"{role} {column.name!r} holds {column.what}, e.g. {str(column.example)!r}; {fix}"
+
+
+def _all_numbers(column: TableColumn, cells: Cells) -> bool:
+    there = [value for value in column.values.tolist() if value is not None]
+    return all(not isinstance(v, str) or cells.number(v) is not None for v in there)
 
 
 def _known(name: str, role: str, names: Collection[str]) -> None:
