@@ -20,8 +20,6 @@ from flax import nnx
 
 import thetahat as th
 
-STANDARD_PROGRAMS = True
-
 X = np.linspace(-1, 1, 30)[:, None]
 ROWS = {"educ": [8, 12.5, 16], "region": ["east", "west", "west"]}
 

@@ -14,8 +14,6 @@ from small import parts
 
 import thetahat as th
 
-STANDARD_PROGRAMS = True
-
 
 def net(lr: float = 0.05, seed: th.Seed = 0, epochs: int = 5, start: object = None) -> th.Task:
     """A small net on fixed data."""
