@@ -23,7 +23,9 @@ def data() -> th.Data:
 
 @pytest.fixture(scope="module")
 def result(data: th.Data) -> th.Result:
-    return th.fit(th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=20))
+    return th.fit(
+        th.Task(th.models.Linear(2), data, optimizer=th.optim.named("sgd", 0.3), epochs=60)
+    )
 
 
 @pytest.mark.parametrize(

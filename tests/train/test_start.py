@@ -15,8 +15,6 @@ from small import parts
 
 import thetahat as th
 
-STANDARD_PROGRAMS = True
-
 
 def net(lr: float = 0.05, seed: th.Seed = 0, epochs: int = 5, start: object = None) -> th.Task:
     """A small net on fixed data."""
@@ -198,7 +196,7 @@ def test_polynomials_of_another_domain_are_refused():
 
     def task(hi, start=None):
         model = th.models.Polynomial(2, "chebyshev", domain=(0.0, hi))
-        return th.Task(model, data, optimizer=th.optim.lbfgs(), epochs=3, start=start)
+        return th.Task(model, data, optimizer="sgd", epochs=3, start=start)
 
     with pytest.raises(th.InputError, match=r"domain=\(0.0, 2.0\).*domain=\(0.0, 3.0\)"):
         th.fit(task(3.0, th.fit(task(2.0))))
