@@ -55,7 +55,7 @@ class HostDraws:
     """
 
     closed: ClosedJaxpr
-    draws: Mapping[int, Draw]
+    draws: Mapping[int, NormalDraw]
     reciprocals: Collection[int]
 
     def members(
@@ -173,7 +173,7 @@ class _Fact(NamedTuple):
 class _Check:
     """Find out whether a jaxpr is computed here, and what it draws."""
 
-    draws: dict[int, Draw]
+    draws: dict[int, NormalDraw]
     reciprocals: set[int]
 
     def facts(self, jaxpr: Jaxpr, inputs: Sequence[_Fact]) -> list[_Fact]:
@@ -373,7 +373,7 @@ _EXACT = ("add", "div", "max", "min", "mul", "sqrt", "sub")
 # -- normal numbers --------------------------------------------------------------------------------
 
 
-class Draw(NamedTuple):
+class NormalDraw(NamedTuple):
     """A function of ``_DRAWS``, as an equation calls it.
 
     Args:    bounds: its arguments after the key.   shape: of one key's numbers.
@@ -404,7 +404,7 @@ class Draw(NamedTuple):
         return out.reshape(bits.shape)
 
 
-def draw_of(equation: Any) -> Draw | None:
+def draw_of(equation: Any) -> NormalDraw | None:
     """Return what a call draws: one of ``_DRAWS``, in all that it computes."""
     name, inner = equation.params.get("name"), equation.params["jaxpr"]
     if name not in _DRAWS or not all(map(_is_literal, equation.invars[1:])):
@@ -413,7 +413,7 @@ def draw_of(equation: Any) -> Draw | None:
     if (_kind(keys.dtype), _kind(out.dtype)) != ("k", "f"):
         return None
     bounds = tuple(atom.val for atom in equation.invars[1:])
-    draw = Draw(name, bounds, out.shape[keys.ndim :], np.dtype(out.dtype), keys.size)
+    draw = NormalDraw(name, bounds, out.shape[keys.ndim :], np.dtype(out.dtype), keys.size)
     known = _traced(draw, keys.shape)
     if known.jaxpr is inner.jaxpr and not inner.consts:  # JAX keeps its traces
         return draw
@@ -425,7 +425,7 @@ def draw_of(equation: Any) -> Draw | None:
 
 
 @lru_cache(maxsize=256)
-def _traced(draw: Draw, keys: tuple[int, ...]) -> ClosedJaxpr:
+def _traced(draw: NormalDraw, keys: tuple[int, ...]) -> ClosedJaxpr:
     """Return the jaxpr of a draw for keys of a shape, as ``vmap`` gives it."""
 
     def one(key: Any) -> Any:
@@ -449,7 +449,7 @@ def _block(name: str, bounds: tuple[Any, ...], dtype: np.dtype) -> Any:
 
 
 def _compiled_block(key: Any, name: str, bounds: tuple[Any, ...], dtype: np.dtype) -> Any:
-    one = _traced(Draw(name, bounds, (BLOCK,), dtype, 1), ())
+    one = _traced(NormalDraw(name, bounds, (BLOCK,), dtype, 1), ())
 
     def run(words: Any) -> list[Any]:
         return _with_words(one.jaxpr, one.consts, [None, *bounds], words)
