@@ -6,7 +6,7 @@
     one        seconds of one fit alone, compiling included, in this process
     all        wall and CPU seconds of the cohort of 100, compiling included
 
-Investment with 128 firms is fitted from 20 seeds, since a fit takes two CPU seconds; its mean
+Investment with 128 firms is fitted from 20 seeds, since a fit takes some CPU seconds; its mean
 relative error against the closed form stands below the table.
 
     python -m benchmarks.equations [--smoke] [--write] [--only NAME ...]
