@@ -62,7 +62,7 @@ def refuse_text(name: str, value: str, annotation: Any) -> None:
         return
     needed = " or ".join(NAMES.get(arm, "None") for arm in allowed)
     words = {"false": False, "no": False, "true": True, "yes": True}
-    example: Any = EXAMPLES.get(allowed[0], None)
+    example: Any = EXAMPLES.get(allowed[0])
     if bool in allowed:
         example = words.get(value.strip().lower(), True)
     raise ConfigError(

@@ -171,6 +171,11 @@ def _parameters_of(experiment: Callable[..., Any], name: str) -> list[inspect.Pa
         ) from None
 
 
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 and "\n" not in shown else f"a {type(value).__name__}"
+
+
 def read_signature(experiment: Callable[..., Any]) -> Signature:
     """Read an experiment's signature.
 
@@ -179,8 +184,13 @@ def read_signature(experiment: Callable[..., Any]) -> Signature:
     Raises:  ConfigError: ``*args`` or positional-only parameters, which flags cannot name.
     """
     if not callable(experiment):
+        if isinstance(experiment, Task):
+            raise ConfigError(
+                "a th.Task is one fit, without parameters; give the function that returns it"
+            )
         raise ConfigError(
-            f"{experiment!r} is not an experiment; give a th.Task, or a function that returns one"
+            f"{_short(experiment)} is not an experiment; give a th.Task, or a function that returns"
+            " one"
         )
     name = getattr(experiment, "__name__", type(experiment).__name__)
     try:
