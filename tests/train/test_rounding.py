@@ -22,7 +22,7 @@ Y = X @ [1.0, -0.5] + 0.3 * RNG.normal(size=400)
 
 def fit(x: np.ndarray, y: np.ndarray, **fields: Any) -> th.Result:
     data = th.split((x, y), seed=0)
-    return th.fit(th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=40, **fields))
+    return th.fit(th.Task(th.models.Linear(2), data, optimizer="newton", epochs=5, **fields))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_tables_levels_do_not_matter(traced: bool) -> None:
 
     def estimate(columns: dict, seed: th.Seed = 0) -> th.Task:
         data = th.split(th.read_table(columns, "y"), seed=seed if traced else 0)
-        return th.Task(th.models.Linear(2, seed=0), data, optimizer="lbfgs", epochs=40)
+        return th.Task(th.models.Linear(2, seed=0), data, optimizer="newton", epochs=5)
 
     def of(which: str = "far", seed: th.Seed = 0) -> th.Task:
         return estimate(far if which == "far" else near, seed)
@@ -200,7 +200,7 @@ def test_double_precision_goes_round_without_loss() -> None:
     data = th.split(read, train=280, val=0, test=120, seed=0)
     back = data.transform.decode(data.train.y)
     np.testing.assert_allclose(back, data.targets["train"], rtol=1e-15)
-    task = th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=60, dtype="float64")
+    task = th.Task(th.models.Linear(2), data, optimizer="newton", epochs=5, dtype="float64")
     fitted = th.fit(task).predict(read.x)
     design = np.column_stack([np.ones(280), data.train.x])
     beta = np.linalg.lstsq(design, data.train.y, rcond=None)[0]
@@ -284,7 +284,7 @@ def test_a_metric_of_ones_own_at_a_level_that_single_precision_loses_is_refused(
         data = th.split((X, level + Y), seed=seed if drawn else 0, standardize=True)
         metrics = {"own": th.Metric(own, mode="min"), "mae": "mae"}
         given = {"data": data, "metrics": metrics, "dtype": dtype, "seed": seed}
-        return th.Task(th.models.Linear(2), optimizer="lbfgs", epochs=20, **given)
+        return th.Task(th.models.Linear(2), optimizer="newton", epochs=5, **given)
 
     with pytest.raises(DataError, match="the metric 'own' takes predictions and targets in the un"):
         th.fit(experiment)
