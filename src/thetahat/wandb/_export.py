@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,9 @@ def _records(
     summary = {**metrics, **(run.detail or {}).get("logged", {})}
     if OWN_STEP in summary:
         summary["step"] = summary.pop(OWN_STEP)
-    yield ((_SUMMARY, _message(*((1, _item(name, value)) for name, value in summary.items()))),)
+    mappings = labels.get("nested", ())
+    items = [(1, _item(name, value, mappings)) for name, value in summary.items()]
+    yield ((_SUMMARY, _message(*items)),)
     for name in _kept(store, run, files):
         yield ((_FILES, _message((1, _message((1, name))))),)
     ended = run.total_seconds or 0.0
@@ -172,8 +174,11 @@ def _free(path: Path) -> Path:
     return found
 
 
-def _item(name: str, value: Any) -> bytes:
-    return _message((2, name), (16, json.dumps(value)))
+def _item(name: str, value: Any, mappings: Collection[str] = ()) -> bytes:
+    """Return a value by its name, or below the mapping that has it."""
+    above = next((m for m in mappings if name.startswith(f"{m}.")), None)
+    keys = [name] if above is None else [above, *name[len(above) + 1 :].split(".")]
+    return _message(*((2, key) for key in keys), (16, json.dumps(value)))
 
 
 def _message(*fields: _Field) -> bytes:
