@@ -61,7 +61,7 @@ def test_rows_of_weight_0_are_counted(folder: Path, thetahat) -> None:
     words = ["fit", "w.csv", "--target=y", "--weights=w", *EXACT, "--no-store"]
     code, out, _ = thetahat(*words)
     assert code == 0
-    assert "30 rows (21 train, 5 test); 10 of weight 0 are left out" in out
+    assert "30 rows (21 train, 5 test); 4 are in no part; 10 of weight 0 are left out" in out
 
 
 def test_r2_and_units_are_those_of_scikit_learn(table: Path, thetahat) -> None:
@@ -123,7 +123,7 @@ def test_the_screen(table: Path, thetahat) -> None:
     code, out, err = thetahat(*words, "--name=ols")
     assert (code, err) == (0, "")
     first, second, gap, head, *_ = out.splitlines()
-    assert first == "t.csv: y on 2 columns, 200 rows (140 train, 30 test)"
+    assert first == "t.csv: y on 2 columns, 200 rows (140 train, 30 test); 30 are in no part"
     assert second.startswith("ols finished (all 100 epochs done): train_risk=")
     assert gap == ""
     titles = "model params epochs test_risk test MSE (y²) test R²"

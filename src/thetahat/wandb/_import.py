@@ -131,6 +131,9 @@ def _take(run: OfflineRun, record: Any) -> None:
         case WandbSummary():
             run.summary |= record.values
             run.words |= record.words
+            if record.mappings:
+                known = run.labels.get("nested", ())
+                run.labels["nested"] = list(dict.fromkeys([*known, *record.mappings]))
             for name in record.removed:
                 run.summary.pop(name, None)
                 run.words.pop(name, None)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 OWN_STEP = "step (logged)"
 """The column of a program's own ``step``: the store counts rows by W&B's."""
+NESTED = "_nested"
+"""The hidden label with the names of what was logged as a mapping."""
 _ENVIRONMENT = {
     "project": "WANDB_PROJECT",
     "group": "WANDB_RUN_GROUP",
@@ -272,6 +274,7 @@ class Run:
         if number is not None:
             numbers[name] = number
         elif hasattr(value, "items") and not hasattr(value, "iloc"):
+            self._note_mapping(name)
             for path, leaf in leaves(value, f"{name}."):
                 self._take(path, leaf, numbers)
         elif value is not None:
@@ -303,7 +306,17 @@ class Run:
         elif self._sink is not None:
             self._sink.describe(changed)
 
-    def _tell_summary(self, values: dict[str, Any], removed: list[str]) -> None:
+    def _note_mapping(self, name: str) -> None:
+        """Keep the name of a mapping: its values have names with dots, as others may."""
+        known = self._labels.get(NESTED, ())
+        if name not in known:
+            self._label(**{NESTED: [*known, name]})
+
+    def _tell_summary(
+        self, values: dict[str, Any], removed: list[str], mappings: Sequence[str] = ()
+    ) -> None:
+        for name in mappings:
+            self._note_mapping(name)
         numbers = {k: v for k, v in values.items() if type(v) in (int, float)}
         words = {k: v for k, v in values.items() if k not in numbers and v is not None}
         self._put |= numbers

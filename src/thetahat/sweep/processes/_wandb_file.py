@@ -57,6 +57,8 @@ class WandbSummary:
     removed: tuple[str, ...] = field(default=())
     words: Mapping[str, Any] = field(default_factory=dict)
     media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    mappings: tuple[str, ...] = field(default=(), compare=False)
+    """Names of values that are mappings: theirs have names with dots, as others may."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,13 @@ def _summary(data: bytes) -> WandbSummary:
             else:
                 removed.append(".".join(path))
     values, words, media = _parts(items)
-    return WandbSummary(values, tuple(removed), words, media)
+    nested = {
+        path[0]: 0
+        for path, item in items
+        if path and path[0] not in media and (path[1:] or isinstance(item, dict))
+    }
+    mine = tuple(name for name in nested if name.partition(".")[0] not in _OWN)
+    return WandbSummary(values, tuple(removed), words, media, mine)
 
 
 def _config(data: bytes) -> WandbConfig:
