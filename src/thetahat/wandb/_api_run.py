@@ -13,6 +13,7 @@ from typing import Any
 from thetahat.core.errors import did_you_mean
 from thetahat.core.run import Status
 from thetahat.store import (
+    UNNAMED,
     RunRow,
     Store,
     describe_run,
@@ -339,7 +340,9 @@ class ApiRun:
 
     def used_artifacts(self, per_page: int = 100) -> list[Artifact]:
         """Return the artifacts that it used."""
-        return [self._api.artifact(name) for name in self._row.labels.get("used", ())]
+        own = [self._row.labels.get("project"), self._row.project or UNNAMED]
+        names = self._row.labels.get("used", ())
+        return [self._api.stored_artifacts.of_run(name, own, None) for name in names]
 
     # -- changes --------------------------------------------------------------------------------
 

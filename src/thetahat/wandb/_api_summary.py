@@ -27,13 +27,16 @@ class ApiSummary(Mapping[str, Any]):
         words = {k: v for k, v in given.items() if k not in metrics}
         full = store.run(row.id)
         detail = dict(full.detail or {})
-        detail["logged"] = {**detail.get("logged", {}), **words}
+        # Of each name the last value counts, whatever its type.
+        before = {k: v for k, v in detail.get("logged", {}).items() if k not in metrics}
+        metrics = {k: v for k, v in full.metrics.items() if k not in words} | metrics
+        detail["logged"] = {**before, **words}
         with store.batch() as writer:
             writer.execute(
                 "UPDATE runs SET metrics = :metrics, detail = :detail WHERE id = :run",
                 {
                     "run": row.id,
-                    "metrics": json.dumps({**full.metrics, **metrics}),
+                    "metrics": json.dumps(metrics),
                     "detail": json.dumps(detail),
                 },
             )

@@ -30,6 +30,7 @@ from thetahat.sweep.processes._wandb_file import (
     VERSION,
 )
 from thetahat.wandb._artifacts import KIND
+from thetahat.wandb._import import read_run
 from thetahat.wandb._run import OWN_STEP
 
 _Field = tuple[int, "int | bytes | str"]
@@ -46,6 +47,8 @@ def export_run(store: Store, row: RunRow, folder: Path) -> Path:
     began = datetime.fromisoformat(run.started or run.created)
     id_ = str(run.labels.get("id") or run.id)
     place = folder / f"offline-run-{began:%Y%m%d_%H%M%S}-{id_}"
+    if _has_another(place, run.project or str(run.labels.get("project", ""))):
+        place = folder / f"{place.name}-{run.id}"
     try:
         (place / "files").mkdir(parents=True)
         with (place / f"run-{id_}.wandb").open("wb") as file:
@@ -55,6 +58,12 @@ def export_run(store: Store, row: RunRow, folder: Path) -> Path:
     except OSError as error:
         raise StoreError(f"{place} cannot be written ({error.strerror or error})") from error
     return place
+
+
+def _has_another(place: Path, project: str) -> bool:
+    """Whether a folder has the run of another project, which has the same id."""
+    there = next(place.glob("run-*.wandb"), None)
+    return there is not None and read_run(there).labels.get("project", "") != project
 
 
 def _records(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import InputError
+from thetahat.core.last_values import LastValues
 from thetahat.core.run import Status
 from thetahat.store import (
     NewRun,
@@ -34,6 +35,7 @@ from thetahat.sweep.processes._wandb_file import (
     read_record,
 )
 from thetahat.wandb._files import KIND
+from thetahat.wandb._media import distinct
 from thetahat.wandb._run import OWN_STEP
 
 _OWN_FILES = frozenset(
@@ -56,8 +58,7 @@ class OfflineRun:
     config: dict[str, Any] = field(default_factory=dict)
     rows: dict[int, dict[str, float]] = field(default_factory=dict)
     media: list[tuple[int, str, Mapping[str, Any]]] = field(default_factory=list)
-    summary: dict[str, float] = field(default_factory=dict)
-    words: dict[str, Any] = field(default_factory=dict)
+    values: LastValues = field(default_factory=LastValues)
     began: float | None = None
     seconds: float = 0.0
     exit_code: int | None = None
@@ -126,14 +127,11 @@ def _take(run: OfflineRun, record: Any) -> None:
                 row[OWN_STEP] = row.pop("step")
             if row:
                 run.rows.setdefault(record.step, {}).update(row)
-            run.words.update(record.words)
+            run.values.log(record.values)
+            run.values.put({}, record.words)
             run.media += [(record.step, name, about) for name, about in record.media.items()]
         case WandbSummary():
-            run.summary |= record.values
-            run.words |= record.words
-            for name in record.removed:
-                run.summary.pop(name, None)
-                run.words.pop(name, None)
+            run.values.put(record.values, record.words, record.removed)
         case Named():
             run.name, run.began = record.name or run.name, record.began or run.began
             run.id = record.place.get("id", run.id)
@@ -160,7 +158,7 @@ def import_run(store: Store, path: Path, project: str | None = None) -> Imported
     Raises:  InputError: it is no file of wandb.   StoreError: the store cannot be written.
     """
     run = read_run(path)
-    if run.id and knows_id(store, run.id):
+    if run.id and knows_id(store, run.id, run.labels.get("project") or project):
         return None
     labels = {k: v for k, v in run.labels.items() if k not in ("project", "entity")}
     began = datetime.fromtimestamp(run.began or path.stat().st_mtime, UTC)
@@ -195,14 +193,18 @@ def _end(writer: Writer, id_: str, run: OfflineRun, began: datetime) -> None:
     elif run.exit_code:
         status, reason = Status.FAILED, f"exit code {run.exit_code}"
     last = {name: value for step in sorted(run.rows) for name, value in run.rows[step].items()}
-    summary = {(OWN_STEP if name == "step" else name): v for name, v in run.summary.items()}
+    if OWN_STEP in last:
+        last["step"] = last.pop(OWN_STEP)
+    summary = run.values.summary(last)
+    if "step" in summary:
+        summary[OWN_STEP] = summary.pop("step")
     writer.finish_run(
         id_,
         status=status,
         reason=reason,
-        metrics={**last, **summary},
+        metrics=summary,
         seconds={"total": run.seconds} if run.seconds else None,
-        detail={"logged": run.words} if run.words else None,
+        detail={"logged": run.values.words} if run.values.words else None,
     )
     start = began.isoformat(timespec="milliseconds")
     end = datetime.fromtimestamp(began.timestamp() + run.seconds, UTC)
@@ -265,7 +267,7 @@ def _keep(
 def table_of(path: Path) -> dict[str, list[Any]]:
     """Return the columns of a table that wandb wrote as JSON."""
     read = json.loads(path.read_text(encoding="utf-8"))
-    names = [str(name) for name in read["columns"]]
+    names = distinct([str(name) for name in read["columns"]], f"the table {path.name}")
     return {name: [row[k] for row in read["data"]] for k, name in enumerate(names)}
 
 
