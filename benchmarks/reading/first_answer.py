@@ -1,16 +1,18 @@
 """How long does a new page take to answer first, of a store of 100,000 runs?
 
-For SQLite and, with the address of an empty database, for PostgreSQL with the same rows (copied by
-``thetahat store copy``). Each round starts a server and asks it, in this order, for the page of the
-sweep, its runs (of which the page draws a sample), the first rows of its table, and the overview.
-Seconds are those of who asks; CPU is that of the server of the page.
+For SQLite and, with ``--postgres`` in a server that it starts, or with the address of an empty
+database, for PostgreSQL with the same rows (copied by ``thetahat store copy``). Each round starts
+a server of the page and asks it, in this order, for the page of the sweep, its runs (of which the
+page draws a sample), the first rows of its table, and the overview. Seconds are those of who asks;
+CPU is that of the server of the page.
 
-    python -m benchmarks.reading.first_answer [--store URL] [--runs 100000] [--write]
+    python -m benchmarks.reading.first_answer [--postgres] [--runs 100000] [--write]
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import statistics
 import subprocess
@@ -25,6 +27,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks import machine
+from benchmarks.postgres import OwnServer
 from benchmarks.reading.__main__ import filled
 from thetahat.store import copy_store, find_sweep, open_store
 
@@ -74,13 +77,16 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--postgres", action="store_true", help="also in a server that it starts")
     parser.add_argument("--store", help="an empty database of PostgreSQL, with ?folder=")
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--stores", default="", help="a folder: use its store again if it has one")
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as ends:
+        if asked.postgres:
+            asked.store = ends.enter_context(OwnServer()).place()
         large = Path(asked.stores or folder) / "large"
         sweep = filled(large, asked.runs)
         places = {"SQLite": str(large)}

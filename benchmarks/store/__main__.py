@@ -14,14 +14,18 @@ process, warm medians of seven, SQLite with WAL and synchronous NORMAL:
 The clock runs from before the store is opened until it is closed; what is stored is counted after.
 A busy machine shows in records/s, hardly in records a CPU second.
 
-    python -m benchmarks.store [--store URL] [--smoke] [--write]
+    python -m benchmarks.store [--postgres] [--smoke] [--write]
 
-With the address of a PostgreSQL store only the ways of thetahat run, and bytes are not measured.
+With ``--postgres`` the store is in a server that it starts, with fsync on, and with ``--store URL``
+in another: then only the ways of thetahat run, and bytes are not measured. A CPU second is one of
+the program that writes; that of the server that it starts is beside it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 import random
 import shutil
 import sqlite3
@@ -36,6 +40,7 @@ import numpy as np
 import thetahat
 import thetahat.store as s
 from benchmarks import machine
+from benchmarks.postgres import OwnServer
 from thetahat.core import Ended, Logged, Started, Status
 
 COLUMNS = ("epoch", "train_risk", "val_risk", "learning_rate", "seconds")
@@ -141,18 +146,25 @@ WAYS: dict[str, Callable[[str | Path], list[str]]] = {
 }
 
 
-def once(name: str, url: str | None = None) -> dict[str, float]:
+def once(name: str, url: str | None = None, server: OwnServer | None = None) -> dict[str, float]:
     """Records a second by the clock and by CPU time, and bytes a record on disk."""
     folder = Path(tempfile.mkdtemp())
     try:
+        before = server.cpu_s() if server else 0.0
         began, cpu = time.perf_counter(), time.process_time()
         ids = WAYS[name](url or folder)
         took, used = time.perf_counter() - began, time.process_time() - cpu
+        served = server.cpu_s() - before if server else math.inf
         size = sum(f.stat().st_size for f in folder.glob("*.db"))
         count = counted(url or folder, ids)
         wanted = N // 10 if name == "sqlite3, row and commit" else N
         assert count == (len(DATA) // 64 * 4096 if len(ids) == 64 else wanted), name
-        return {"records_per_s": count / took, "per_cpu_s": count / used, "bytes": size / count}
+        return {
+            "records_per_s": count / took,
+            "per_cpu_s": count / used,
+            "per_server_cpu_s": count / served,
+            "bytes": size / count,
+        }
     finally:
         shutil.rmtree(folder)
 
@@ -172,31 +184,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.store", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="one round")
     parser.add_argument("--write", action="store_true", help="benchmarks/results/store-<date>.*")
+    parser.add_argument("--postgres", action="store_true", help="in a server that it starts")
     parser.add_argument("--store", help="a store in PostgreSQL; by default SQLite, in new folders")
     args = parser.parse_args()
-    names = [name for name in WAYS if args.store is None or not name.startswith("sqlite3")]
-    for name in names:
-        once(name, args.store)
-    seen: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    for _ in range(1 if args.smoke else REPEATS):
-        for name in names:
-            seen[name].append(once(name, args.store))
-    keys = ("records_per_s", "per_cpu_s", "bytes")
+    with contextlib.ExitStack() as ends:
+        server = ends.enter_context(OwnServer()) if args.postgres else None
+        seen = measured(
+            server.place() if server else args.store, server, 1 if args.smoke else REPEATS
+        )
+    keys = ("records_per_s", "per_cpu_s", "per_server_cpu_s", "bytes")
     ways = {
         name: {key: statistics.median(row[key] for row in rows) for key in keys}
         for name, rows in seen.items()
     }
-    print(f"{'way':38}{'records/s':>12}{'a CPU second':>14}{'bytes/record':>14}")
+    heads = ("records/s", "a CPU second", "of the server", "bytes/record")
+    print(f"{'way':38}" + "".join(f"{head:>14}" for head in heads))
     for name, row in ways.items():
-        numbers = f"{row['records_per_s']:12,.0f}{row['per_cpu_s']:14,.0f}{row['bytes']:14.1f}"
-        print(f"{name:38}{numbers}")
+        print(f"{name:38}" + "".join(f"{row[key]:14,.0f}" for key in keys))
     if args.write:
-        write("SQLite" if args.store is None else "PostgreSQL", ways)
+        write("PostgreSQL" if args.store or args.postgres else "SQLite", ways)
+
+
+def measured(
+    url: str | None, server: OwnServer | None, repeats: int
+) -> dict[str, list[dict[str, float]]]:
+    """All ways, interleaved, after a first round that is not counted."""
+    names = [name for name in WAYS if url is None or not name.startswith("sqlite3")]
+    for name in names:
+        once(name, url)
+    seen: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for _ in range(repeats):
+        for name in names:
+            seen[name].append(once(name, url, server))
+    return seen
 
 
 def write(database: str, ways: dict[str, dict[str, float]]) -> None:
     """Dated Markdown and JSON in ``benchmarks/results``."""
     about = machine.facts(("thetahat", "numpy", "sqlalchemy"))
+    key, last = "bytes", "bytes a record"
+    if database == "PostgreSQL":
+        key, last = "per_server_cpu_s", "a CPU second of the server"
     version = f"SQLite {sqlite3.sqlite_version}" if database == "SQLite" else database
     lines = [
         "# Records a second into the store",
@@ -204,10 +232,10 @@ def write(database: str, ways: dict[str, dict[str, float]]) -> None:
         *machine.said(about),
         f"- {version}; medians of {REPEATS} rounds, interleaved",
         "",
-        "| way | records a second | a CPU second | bytes a record |",
+        f"| way | records a second | a CPU second | {last} |",
         "|---|---|---|---|",
         *(
-            f"| {name} | {r['records_per_s']:,.0f} | {r['per_cpu_s']:,.0f} | {r['bytes']:.0f} |"
+            f"| {name} | {r['records_per_s']:,.0f} | {r['per_cpu_s']:,.0f} | {r[key]:,.0f} |"
             for name, r in ways.items()
         ),
     ]

@@ -5,8 +5,12 @@
 The state X is the capital of all firms, and u(X) = rho(mean_i phi(X_i)) with nets phi and rho is
 the same if firms are exchanged. The solution is linear in mean(X); the deep set is not told so.
 
-Optimizer: Adam on batches, with a rate that falls to zero. A state has 128 numbers, so that points
-are simulated anew every few epochs by the current policy (``th.Redraw``), inside one program.
+Optimizer: Levenberg-Marquardt in double precision. Residuals are smooth and parameters few; an
+error of 1 % in u is one of 0.15 % in the equation, which Adam takes thousands of steps to see.
+
+Points are simulated anew every few epochs by the current policy (``th.Redraw``), inside one
+program. The first ones differ in mean(X) as those paths do: a policy that was fitted at one mean
+has any slope in it, and its first simulated paths may explode.
 
     python examples/equations/investment.py --firms=32
     thetahat sweep examples/equations/investment_sweep.yaml --run
@@ -17,38 +21,33 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import thetahat as th
 
 QUANTILES = np.array([0.5, 0.9, 0.99, 1.0])
-GAMMA, BETA, DELTA, DATES, SIGMA, ETA = 90.0, 0.95, 0.05, 30, 0.005, 0.001
+GAMMA, BETA, DELTA, SIGMA, ETA, PATHS, DATES = 90.0, 0.95, 0.05, 0.005, 0.001, 4, 30
 LEVEL, SLOPE = 0.06872, -0.05046  # of the linear policy, u = LEVEL + SLOPE mean(X)
 
 
 def deep_set(width):
     """Make the (init, apply) pair of u(X) = rho(mean_i phi(X_i))."""
-    phi, rho = (th.models.MLP(d, width, depth=1, out=o) for d, o in ((1, 4), (4, "scalar")))
+    phi = th.models.MLP(1, width, depth=1, activation="tanh", out=4)
+    rho = th.models.MLP(4, width, depth=1, activation="tanh")
 
     def init(key):
         return {"phi": phi.init(key), "rho": rho.init(jax.random.fold_in(key, 1))}
 
     def apply(params, x):
-        of_firms = jax.vmap(lambda one: phi.apply(params["phi"], one[None]))(x)
+        of_firms = jax.vmap(lambda one: phi.apply(params["phi"], one[None]))(2 * x - 1)
         return rho.apply(params["rho"], of_firms.mean(axis=0)) / 10
 
     return init, apply
 
 
 def investment(
-    firms: int = 128,
-    width: int = 32,
-    lr: float = 3e-3,
-    every: int = 25,
-    epochs: int = 250,
-    seed: th.Seed = 0,
+    firms: int = 128, width: int = 8, every: int = 5, epochs: int = 40, seed: th.Seed = 0
 ) -> th.Task:
-    """Solve for the policy of all firms, on 16 paths of 30 dates that are simulated again."""
+    """Solve for the policy of all firms, on 4 paths of 30 dates that are simulated again."""
     own = np.random.default_rng(9).normal(size=firms)  # the firms' shocks in the expectation
 
     def euler(h, x):
@@ -60,11 +59,11 @@ def investment(
 
     def simulate(h, key):
         first, level, walk = jax.random.split(key, 3)
-        x = 0.5 + 0.15 * jax.random.normal(first, (16, firms))
-        x = x + jax.random.uniform(level, (16, 1), minval=-0.3, maxval=0.3)
+        x = 0.5 + 0.15 * jax.random.normal(first, (PATHS, firms))
+        x = x + jax.random.uniform(level, (PATHS, 1), minval=-0.3, maxval=0.3)
 
         def step(x, key):
-            e = jax.random.normal(key, (16, firms + 1)) * jnp.r_[jnp.full(firms, SIGMA), ETA]
+            e = jax.random.normal(key, (PATHS, firms + 1)) * jnp.r_[jnp.full(firms, SIGMA), ETA]
             return (1 - DELTA) * x + jax.vmap(h)(x)[:, None] + e[:, :firms] + e[:, firms:], x
 
         return jax.lax.scan(step, x, jax.random.split(walk, DATES))[1].reshape(-1, firms)
@@ -81,15 +80,16 @@ def investment(
         found = jnp.abs(jax.vmap(partial(share, h))(simulate(h, jax.random.key(99))))
         return {"quantile": QUANTILES, "error": jnp.quantile(found, QUANTILES)}
 
-    x = np.random.default_rng(0).normal(0.5, 0.15, (16 * DATES, firms)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    means = rng.uniform(0.2, 0.8, (PATHS * DATES, 1))
     return th.Task(
         deep_set(width),
-        th.Data(x),
+        th.Data(rng.normal(means, 0.15, (PATHS * DATES, firms))),
         residual=euler,
-        optimizer=optax.adam(optax.cosine_decay_schedule(lr, epochs * DATES // 2)),
+        optimizer=th.optim.levenberg_marquardt(),
         epochs=epochs,
-        batch_size=32,
         seed=seed,
+        dtype="float64",
         redraw=th.Redraw(simulate, every=every),
         tables={"policy": policy, "errors": errors},
         accept=lambda h: errors(h)["error"][2] < 1e-3,

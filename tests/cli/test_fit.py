@@ -32,7 +32,8 @@ def table(folder: Path) -> Path:
 
 BASIC = ["fit", "t.csv", "--target", "y", "--features", "a,b", "--quiet"]
 # Without a validation part the last state is the result: the minimum itself.
-EXACT = ["--model=linear", "--optimizer=lbfgs", "--epochs=40", "--dtype=float64", "--val=0"]
+LEAST = ["--model=linear", "--dtype=float64", "--val=0"]
+EXACT = [*LEAST, "--optimizer=sgd", "--lr=0.3", "--epochs=100"]
 LINEAR = [*BASIC, *EXACT]
 
 
@@ -41,7 +42,8 @@ def rows(out: str) -> dict[str, dict]:
 
 
 def test_a_linear_model_by_lbfgs_is_ols(table: Path, thetahat) -> None:
-    words = [w for w in LINEAR if w != "--quiet"]
+    words = [w for w in [*BASIC, *LEAST] if w != "--quiet"]
+    words += ["--optimizer=lbfgs", "--epochs=40"]
     code, out, err = thetahat(*words, "--weights=w", "--format=json")
     assert (code, err) == (0, "")
     found = rows(out)
@@ -59,7 +61,7 @@ def test_rows_of_weight_0_are_counted(folder: Path, thetahat) -> None:
     words = ["fit", "w.csv", "--target=y", "--weights=w", *EXACT, "--no-store"]
     code, out, _ = thetahat(*words)
     assert code == 0
-    assert "30 rows (21 train, 5 test); 10 of weight 0 are left out" in out
+    assert "30 rows (21 train, 5 test); 4 are in no part; 10 of weight 0 are left out" in out
 
 
 def test_r2_and_units_are_those_of_scikit_learn(table: Path, thetahat) -> None:
@@ -121,8 +123,8 @@ def test_the_screen(table: Path, thetahat) -> None:
     code, out, err = thetahat(*words, "--name=ols")
     assert (code, err) == (0, "")
     first, second, gap, head, *_ = out.splitlines()
-    assert first == "t.csv: y on 2 columns, 200 rows (140 train, 30 test)"
-    assert second.startswith("ols finished (all 40 epochs done): train_risk=")
+    assert first == "t.csv: y on 2 columns, 200 rows (140 train, 30 test); 30 are in no part"
+    assert second.startswith("ols finished (all 100 epochs done): train_risk=")
     assert gap == ""
     titles = "model params epochs test_risk test MSE (y²) test R²"
     assert head.split() == titles.split()

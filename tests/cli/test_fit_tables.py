@@ -22,7 +22,8 @@ FRAME = pd.DataFrame(
 )
 FRAME["y"] = 100 * (3 + 2 * FRAME["a"] - FRAME["b"] + RNG.normal(0, 0.5, N))
 FRAME["z"] = FRAME["b"] - RNG.normal(0, 1, N)
-EXACT = ["--model=linear", "--optimizer=lbfgs", "--epochs=40", "--dtype=float64", "--val=0"]
+EXACT = ["--model=linear", "--optimizer=sgd", "--lr=0.3", "--epochs=200"]
+EXACT += ["--dtype=float64", "--val=0"]
 
 
 @pytest.fixture

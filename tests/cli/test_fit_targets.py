@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, r2_score
 
 FEATURES = ["nwifeinc", "educ", "exper", "expersq", "age", "kidslt6", "kidsge6"]
-WHOLE = ["--model=linear", "--optimizer=lbfgs", "--epochs=200", "--train=600", "--val=0"]
+WHOLE = ["--model=linear", "--optimizer=newton", "--epochs=20", "--train=600", "--val=0"]
 
 
 @pytest.fixture
@@ -131,7 +131,8 @@ def test_a_predictions_file_has_the_r2_that_is_printed_whatever_the_level(
     a, b = 1.7e9 + 1e5 * rng.normal(size=300), rng.normal(size=300)
     y = 1e9 + (a - 1.7e9) / 1e5 - b + rng.normal(size=300)
     pd.DataFrame({"y": y, "a": a, "b": b}).to_csv("t.csv", index=False)
-    words = ["fit", "t.csv", "--target=y", "--model=linear", "--optimizer=lbfgs", "--epochs=30"]
+    words = ["fit", "t.csv", "--target=y", "--model=linear", "--optimizer=sgd", "--lr=0.3"]
+    words += ["--epochs=100"]
     code, out, _ = thetahat(*words, "--no-store", "--predict=out.csv", "--format=json")
     assert code == 0
     linear, ols = json.loads(out)[0], json.loads(out)[-1]

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 N = 90
-FIT = ["fit", "t.csv", "--target=y", "--model=linear", "--optimizer=lbfgs", "--epochs=30"]
-FIT = [*FIT, "--features=a,c", "--categorical=c", "--dtype=float64"]
+FIT = ["fit", "t.csv", "--target=y", "--model=linear", "--optimizer=sgd", "--lr=0.3"]
+FIT = [*FIT, "--epochs=200", "--features=a,c", "--categorical=c", "--dtype=float64"]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 import thetahat as th
 
 X = np.linspace(-1, 1, 16)[:, None]
-TASK = th.Task(th.models.Linear(1), th.Data((X, 2 * X[:, 0])), optimizer="lbfgs", epochs=2)
+TASK = th.Task(th.models.Linear(1), th.Data((X, 2 * X[:, 0])), optimizer="sgd", epochs=2)
 GRID = {"method": "grid", "parameters": {"lr": {"values": [0.1]}}}
 
 

@@ -88,3 +88,35 @@ def test_a_type_error_inside_a_function_stays_what_it_is() -> None:
     with pytest.raises(TypeError, match="unsupported operand") as caught:
         broken(1)
     assert not isinstance(caught.value, th.InputError)
+
+
+FLAGS = {
+    "split": lambda text: th.split((np.ones((8, 1)), np.ones(8)), standardize=text),
+    "MLP": lambda text: th.models.MLP(2, bias=text),
+    "read_table": lambda text: th.read_table({"a": [1.0], "y": [2.0]}, "y", standardize=text),
+    "fit": lambda text: th.fit(_switched, wide=text),
+    "fit_many": lambda text: th.fit_many(_switched, [{"wide": text}]),
+}
+
+
+def _switched(wide: bool = False, deep: bool | None = None, width: int = 2) -> th.Task:
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("call", FLAGS)
+def test_text_is_neither_true_nor_false(call: str) -> None:
+    with pytest.raises(th.InputError, match=r"='no' is text, and \w+ is true or false .*=False$"):
+        FLAGS[call]("no")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"deep": "x"}, "deep='x' is text, and deep is true or false (bool) or None; give deep="),
+        ({"width": "3"}, "width='3' is text, and width is a whole number (int); give width=10"),
+    ],
+)
+def test_text_is_no_number_of_an_experiment(given, message) -> None:
+    with pytest.raises(th.InputError) as caught:
+        th.fit(_switched, **given)
+    assert str(caught.value).startswith(message)

@@ -45,7 +45,9 @@ def test_a_column_that_varies_in_a_row_of_weight_0_alone_is_constant():
     column = np.sort(np.asarray(data.train.x)[:, 1])
     assert (column[:59] == 0).all()
     assert column[59] == pytest.approx(0, abs=1e-29)
-    fitted = th.fit(th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=5))
+    fitted = th.fit(
+        th.Task(th.models.Linear(2), data, optimizer=th.optim.named("sgd", 0.3), epochs=60)
+    )
     assert fitted.risk["train"] < 1e-6
 
 
@@ -109,6 +111,6 @@ def test_a_warm_start_from_rows_where_a_column_varied_sees_its_value():
         data = th.split((x, y), val=0, test=0, standardize=True)
         return th.Task(th.models.Linear(3), data, epochs=1, **fields)
 
-    first = th.fit(task(varied, optimizer="lbfgs"))
+    first = th.fit(task(varied, optimizer="sgd"))
     again = th.fit(task(x, start=first, optimizer=optax.sgd(1e-12)))
     assert again.predict(later) == pytest.approx(first.predict(later), rel=1e-4, abs=1e-4)

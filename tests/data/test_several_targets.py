@@ -22,7 +22,7 @@ WEIGHT = RNG.uniform(0.5, 2, N)
 
 
 def task(data: th.Data, **fields: Any) -> th.Task:
-    fields = {"optimizer": "lbfgs", "epochs": 30, "dtype": "float64"} | fields
+    fields = {"optimizer": th.optim.named("sgd", 0.3), "epochs": 100, "dtype": "float64"} | fields
     return th.Task(th.models.Linear(3, out=2), data, **fields)
 
 

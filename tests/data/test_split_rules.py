@@ -229,7 +229,7 @@ def test_a_fold_is_standardised_by_its_own_training_rows() -> None:
 def test_a_fold_is_a_parameter_of_an_experiment() -> None:
     def estimate(fold: int = 0) -> th.Task:
         data = th.folds((X, Y), 3, standardize=True)[fold]
-        return th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=10)
+        return th.Task(th.models.Linear(2), data, optimizer="sgd", epochs=10)
 
     results = th.fit_many(estimate, [{"fold": i} for i in range(3)])
     rows = [np.asarray(r.data.rows["test"]) for r in results]
@@ -257,7 +257,9 @@ def test_predictions_of_standardised_arrays_are_in_units_of_y() -> None:
     x = X * 1000 + 5e4
     y = 1e6 + x @ [3.0, -1.0]
     data = th.split((x, y), standardize=True)
-    result = th.fit(th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=20))
+    result = th.fit(
+        th.Task(th.models.Linear(2), data, optimizer=th.optim.named("sgd", 0.3), epochs=100)
+    )
     np.testing.assert_allclose(result.predict(x), y, rtol=1e-6)
     np.testing.assert_allclose(result.model(x[3]), y[3], rtol=1e-6)
     np.testing.assert_array_equal(result.data.rows["test"], data.rows["test"])
@@ -402,7 +404,7 @@ def test_arrays_drawn_in_a_program_are_standardised() -> None:
     def drawn(sigma: float = 0.5, seed: th.Seed = 0) -> th.Task:
         draw = th.dgp.linear(N=60, M=2, sigma=sigma, seed=seed)
         data = th.split(draw, order=np.arange(60), standardize=True)
-        return th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=10)
+        return th.Task(th.models.Linear(2), data, optimizer="newton", epochs=3)
 
     result = th.fit(drawn)
     assert result.data.rows["train"].tolist() == list(range(42))

@@ -68,7 +68,7 @@ def test_any_other_shapes_raise_and_name_both(h, y):
 @pytest.mark.parametrize(
     ("h", "y", "fix"),
     [
-        ((3,), (), 'Use MLP(..., out="scalar"), or a residual that uses all 3 outputs.'),
+        ((3,), (), 'Give the model out="scalar", or a residual that uses all 3 outputs.'),
         ((), (1,), "Give y as (N,), not (N, 1)."),
         ((2,), (3,), "Use a model with out=3, or give a residual."),
         ((2, 2), (), "Give a residual that compares them."),

@@ -101,6 +101,16 @@ def test_the_first_proposals_are_random_draws() -> None:
     assert sampler("tpe")(PLANE, more, 5, 1) != sampler("random")(PLANE, more, 5, 1)
 
 
+@pytest.mark.parametrize("name", ["random", "tpe", "qmc"])
+def test_the_first_proposals_are_not_those_of_an_earlier_sweep(name: str) -> None:
+    space, propose = make_space({"x": {"min": 0.0, "max": 1.0}}), sampler(name)
+    loss = Objective("loss")
+    first = propose(space, SearchHistory((), 0, loss), 3, 4).configs
+    earlier = [Trial(f"prior {i}", one, "finished", (), 1.0) for i, one in enumerate(first)]
+    again = propose(space, SearchHistory(earlier, 0, loss), 3, 4).configs
+    assert len(again) == 4 and not [one for one in again if one in first]
+
+
 def draws(space: Space, n: int) -> list[dict[str, Any]]:
     return sampler("random")(space, SearchHistory(), 11, n).configs
 

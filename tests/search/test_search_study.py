@@ -153,6 +153,28 @@ def test_runs_that_the_study_did_not_propose_are_learned_from() -> None:
     assert proposed == [dict(study.ask(drawn).params) for _ in range(8)]
 
 
+@pytest.mark.parametrize("mapped", [True, False])
+def test_runs_of_an_earlier_sweep_are_not_proposed_again(mapped: bool) -> None:
+    space = make_space({"x": {"min": -2.0, "max": 2.0}, "k": {"values": [1, 2]}})
+
+    def define(trial: optuna.Trial) -> dict[str, Any]:
+        k = trial.suggest_categorical("k", [1, 2])
+        return {"x": trial.suggest_float("x", -2.0, 2.0), "k": k}
+
+    def search() -> StudySearch:
+        return StudySearch(lambda: default_study(ONE, "tpe", 3), None if mapped else define)
+
+    first = search()(space, SearchHistory(), 0, 4).configs
+    given = [Trial(f"prior {i}", c, "finished", numbers=[1.0 * i]) for i, c in enumerate(first)]
+    again = search()(space, SearchHistory(given), 0, 4).configs
+    assert len(again) == 4 and not [one for one in again if one in first]
+    # Of two values both have run: they are proposed nevertheless.
+    two = make_space({"k": {"values": [1, 2]}})
+    given = [Trial(f"prior {k}", {"k": k}, "finished", numbers=[1.0 * k]) for k in (1, 2)]
+    search_two = StudySearch(lambda: default_study(ONE, "tpe", 3))
+    assert len(search_two(two, SearchHistory(given), 0, 3).configs) == 3
+
+
 def test_distributions_that_optuna_lacks_are_searched() -> None:
     sections = {
         "normal": {"distribution": "normal", "mu": 3, "sigma": 0.5},

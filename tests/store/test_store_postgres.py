@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,11 @@ from thetahat.store import (
     pulse,
 )
 
-# The translation of plain statements, and of a character that PostgreSQL refuses, are tested alone.
+# The translation of plain statements, and of a character that PostgreSQL refuses, are tested alone;
+# so is the choice of runs that wait while another agent holds some. Names follow from numbers.
+from thetahat.store._claims import waiting_groups
 from thetahat.store._postgres_rows import without_nul
+from thetahat.store._run_names import run_name
 from thetahat.store._sql import for_postgres
 
 pytestmark = pytest.mark.postgres
@@ -217,6 +221,81 @@ def test_a_store_goes_on_when_its_server_was_restarted(tmp_path: Path, postgres_
             assert taken == Counter(range(20))
     finally:
         server.close()
+
+
+def test_a_claim_of_points_is_one_statement_and_names_runs_as_others_do(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store(postgres_url) as store:
+        sweep = create_sweep(store, NewSweep(""))
+        queue = Queue(store, sweep.id, "a1", ahead=20)
+        queue.claim(1, grid_of(99))
+        monkeypatch.setattr(Queue, "_claim_ready", None)  # a claim of several statements
+        found = list(queue.claim(3, grid_of(99)).fresh)
+        for number in (160, 223, 40_000, 2_000_000_000):
+            with store.batch() as writer:
+                writer.execute("SELECT setval('run_numbers', :n)", {"n": number - 1})
+            found += queue.claim(2, grid_of(99)).fresh
+        assert [run.config["x"] for run in found] == list(range(1, 12))
+        assert [run.name for run in found] == [run_name(run.number) for run in found]
+        assert {(run.agent, str(run.status), run.attempt) for run in found} == {
+            ("a1", "running", 1)
+        }
+        assert all(run.created == run.started == run.heartbeat for run in found)
+        assert [run.id for run in store.runs(sweep_id=sweep.id)][1:] == [run.id for run in found]
+
+
+def test_a_point_with_the_character_nul_becomes_a_run_without_it(postgres_url: str) -> None:
+    with open_store(postgres_url) as store:
+        sweep = create_sweep(store, NewSweep(""))
+        queue = Queue(store, sweep.id, "a1", ahead=4)
+
+        def search(row, begun, n):
+            offer = grid_of(9)(row, begun, n)
+            new = [replace(run, config={**run.config, "by": "a\x00b"}) for run in offer.configs]
+            return replace(offer, configs=new)
+
+        runs = [*queue.claim(1, search).fresh, *queue.claim(2, search).fresh]
+        assert [run.config for run in runs] == [{"x": k, "by": "a\ufffdb"} for k in range(3)]
+
+
+def test_agents_claim_waiting_runs_beside_each_other_in_their_order(postgres_url: str) -> None:
+    with open_store(postgres_url) as store, open_store(postgres_url, timeout_s=0.5) as other:
+        sweep = create_sweep(store, NewSweep(""))
+        queue = Queue(store, sweep.id, "a1", ahead=8)
+        runs = queue.claim(4, grid_of(20)).fresh
+        two = Queue(other, sweep.id, "a2", ahead=8)
+        two.claim(1, grid_of(20))  # it has asked the search
+        queue.hand_back([run.id for run in runs])
+        with store.batch(beside=True) as writer:
+            taken = waiting_groups(writer, sweep.id, 1, None, whole=False)
+            assert taken == [[runs[0].id]]
+            # Meanwhile another agent gets the next one, neither none nor a new point.
+            claim = two.claim(2, grid_of(20))
+            assert [run.id for run in claim.runs] == [runs[1].id, runs[2].id]
+
+
+def test_a_store_of_version_5_is_brought_up(postgres_url: str, one_database: str) -> None:
+    import psycopg
+
+    with open_store(postgres_url) as store:
+        sweep = create_sweep(store, NewSweep(""))
+        Queue(store, sweep.id, "a1", ahead=4).claim(1, grid_of(9))
+    with psycopg.connect(one_database, autocommit=True) as raw:
+        raw.execute("DROP FUNCTION thetahat_claim_points")
+        raw.execute("DROP INDEX runs_waiting")
+        raw.execute("ALTER TABLE records ALTER COLUMN data SET STORAGE EXTENDED")
+        raw.execute("UPDATE meta SET value = '5' WHERE key = 'schema_version'")
+    with open_store(postgres_url) as store:
+        assert store.health()["version"] == VERSION
+        queue = Queue(store, sweep.id, "a2", ahead=4)
+        # The points that the older version had created ahead.
+        assert [run.config["x"] for _ in range(3) for run in queue.claim(1, grid_of(9)).fresh] == [
+            *(1, 2, 3)
+        ]
+    with psycopg.connect(one_database, autocommit=True) as raw:
+        index = raw.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'runs_waiting'")
+        assert "WHERE ((status)::text = 'queued'::text)" in index.fetchone()[0]
 
 
 def test_commands_take_an_address(

@@ -87,6 +87,22 @@ def test_handed_back_runs_come_first_as_whole_cohorts_and_the_next_attempt(store
     assert (xs(later.again[0]), xs(later.fresh)) == ([3], [4])
 
 
+def test_a_cohort_that_does_not_fit_beside_another_waits_for_the_next_claim(store) -> None:
+    sweep = create_sweep(store, NewSweep(""))
+    one, two = Queue(store, sweep.id, "a1"), Queue(store, sweep.id, "a2")
+    claim = one.claim(6, grid_of(100))
+    with store.batch() as writer:
+        for k, run in enumerate(claim.fresh):
+            name = "even" if k % 2 == 0 else "odd"
+            event = Started(k, run.config, 9, 1, {}, f"{name}.ckpt", cohort=name)
+            writer.begin_run(run.id, event)
+    one.hand_back([run.id for run in claim.fresh])
+    # The first run decides which cohort comes first; its members lie apart.
+    claims = [two.claim(4, grid_of(100)) for _ in range(2)]
+    assert [[xs(group) for group in claim.again] for claim in claims] == [[[0, 2, 4]], [[1, 3, 5]]]
+    assert [xs(claim.fresh) for claim in claims] == [[], [6]]
+
+
 def test_the_runs_of_the_dead_go_back_and_their_writes_are_fenced_off(store) -> None:
     sweep = create_sweep(store, NewSweep(""))
     dead, alive = Queue(store, sweep.id, "dead"), Queue(store, sweep.id, "alive")

@@ -6,6 +6,8 @@ import json
 import struct
 import zlib
 from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,25 @@ def test_a_frame_is_logged_with_the_named_levels_of_its_index(store: Store, pola
         run.log_table("means", frame)
     found = read_table(store, run.id, "means")
     assert found["k"].tolist() == [1, 2] and found["c"].tolist() == [1.5, 4.0]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_whole_numbers_beside_missing_ones_keep_every_digit(store: Store, library: str) -> None:
+    large, frames = [2**60 + 1, None], pytest.importorskip(library)
+    more = {"dtype": "Int64"} if library == "pandas" else {}
+    with th.start({}, store=store) as run:
+        run.log_table("ids", {"id": frames.Series(large, **more), "k": [1, 2]})
+    assert read_table(store, run.id, "ids")["id"].tolist() == large
+
+
+def test_decimals_and_fractions_are_numbers(store: Store) -> None:
+    cells = [Decimal("0.1"), None, Decimal(2)]
+    with th.start({}, store=store) as run:
+        run.log_table("d", {"d": cells, "f": [Fraction(1, 4)] * 3, "a": np.array(cells)})
+    found = read_table(store, run.id, "d")
+    np.testing.assert_array_equal(found["d"], [0.1, np.nan, 2.0])
+    np.testing.assert_array_equal(found["a"], found["d"])
+    assert found["f"].tolist() == [0.25] * 3
 
 
 def test_a_table_without_rows_is_kept(store: Store) -> None:

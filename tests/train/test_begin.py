@@ -105,8 +105,13 @@ def test_what_another_process_compiles_comes_last(monkeypatch):
 
 def test_a_process_keeps_the_last_programs_alone(monkeypatch):
     monkeypatch.setattr(_init, "compiled", _compiled.CompiledPrograms(most=2))
-    for width in (3, 4, 5):
-        beginning(width, shared(3), 1).draw({}, {"seed": np.int32(3)})
+    for n in (30, 40, 50):
+
+        def net(seed: th.Seed = 0, n: int = n) -> th.Task:
+            return th.Task(th.models.MLP(2, width=3), th.dgp.linear(n, 2, 0.1, seed=seed))
+
+        begin = Beginning(stage(lambda values, net=net: net(**values), shared(3)), 1)
+        begin.draw({}, {"seed": np.int32(3)})
     assert len(_init.compiled) == 2
 
 

@@ -26,8 +26,8 @@ def constant(array: np.ndarray, dtype: str) -> th.Result:
             (lambda key: {"c": jnp.zeros(())}, lambda params, x: params["c"]),
             th.Data((X, X[:, 0])),
             residual=lambda h, z: h(z[0]) - jnp.sum(jnp.exp(jnp.asarray(array))),
-            optimizer="lbfgs",
-            epochs=5,
+            optimizer=th.optim.named("sgd", 0.5),
+            epochs=2,
             dtype=dtype,
         )
     )
@@ -59,7 +59,9 @@ def test_data_of_a_traced_level_in_double_precision(read: str) -> None:
 
     def experiment(level: float = 1.0, dtype: str = "float32") -> th.Task:
         data = th.Data((X, level * READ[read](y)))
-        return th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=20, dtype=dtype)
+        return th.Task(
+            th.models.Linear(2), data, optimizer=th.optim.named("sgd", 0.3), epochs=200, dtype=dtype
+        )
 
     for dtype, digits in (("float64", 1e-12), ("float32", 1e-5), ("float64", 1e-12)):
         found = th.fit(experiment, level=3.0, dtype=dtype)

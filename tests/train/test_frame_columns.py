@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -27,7 +28,9 @@ LIBRARIES = {"pandas": lambda f: f, "polars": pl.from_pandas, "arrow": pa.Table.
 
 
 def line(data: Any, **fields: Any) -> th.Task:
-    return th.Task(th.models.Linear(2), data, **{"optimizer": "lbfgs", "epochs": 8, **fields})
+    return th.Task(
+        th.models.Linear(2), data, **{"optimizer": optax.sgd(0.3), "epochs": 60, **fields}
+    )
 
 
 def torch_line(data: Any, **fields: Any) -> th.Task:
@@ -116,7 +119,7 @@ def test_frames_without_names_go_by_position(result: th.Result) -> None:
 
 def test_two_columns_of_one_name_are_refused_in_another_order() -> None:
     twice = pd.DataFrame(np.column_stack([FRAME, FRAME["age"] ** 2]), columns=["a", "b", "a"])
-    task = th.Task(th.models.Linear(3), th.Data((twice, Y)), optimizer="lbfgs", epochs=8)
+    task = th.Task(th.models.Linear(3), th.Data((twice, Y)), optimizer=optax.sgd(0.1), epochs=500)
     found = th.fit(task)
     np.testing.assert_allclose(found.predict(twice), Y, atol=1e-2)
     with pytest.raises(th.InputError, match="two columns 'a', in another order"):

@@ -28,16 +28,22 @@ END = (
 
 
 def task(**fields: Any) -> th.Task:
-    """A small Task, most of whose parts are said."""
+    """A small Task of a linear model, most of whose parts are said."""
     given: dict[str, Any] = {
-        "model": th.models.MLP(2, width=4, depth=1, seed=1),
+        "model": th.models.Linear(2, seed=1),
         "data": parts(),
-        "optimizer": optax.adam(1e-3),
+        "optimizer": optax.sgd(1e-3),
         "epochs": 4,
         "batch_size": 16,
         "seed": 1,
     }
     return th.Task(**(given | fields))
+
+
+def net_task(**fields: Any) -> th.Task:
+    """The same of a net."""
+    net = {"model": th.models.MLP(2, width=4, depth=1, seed=1), "optimizer": optax.adam(1e-3)}
+    return task(**(net | fields))
 
 
 def refused(path: Path, go_on: Callable[[], Any]) -> str:
@@ -62,7 +68,7 @@ def of_net(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def of_task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("task") / "task.ckpt"
-    th.fit(task(), checkpoint=path)
+    th.fit(net_task(), checkpoint=path)
     return path
 
 
@@ -223,16 +229,16 @@ def test_functions_that_hold_other_values_get_numbers_of_their_own(make: Any) ->
     ],
 )  # fmt: skip
 def test_resume_refuses_another_task(of_task: Path, fields: dict[str, Any], said: str) -> None:
-    again = lambda: th.fit(task(epochs=9, **fields), checkpoint=of_task, resume=True)  # noqa: E731
+    again = lambda: th.fit(net_task(epochs=9, **fields), checkpoint=of_task, resume=True)  # noqa: E731
     assert refused(of_task, again) == said
 
 
 def test_the_same_task_goes_on(of_task: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     path.write_bytes(of_task.read_bytes())
-    result = th.fit(task(epochs=6), checkpoint=path, resume=True)
+    result = th.fit(net_task(epochs=6), checkpoint=path, resume=True)
     np.testing.assert_array_equal(
-        result.history["val_risk"], th.fit(task(epochs=6)).history["val_risk"]
+        result.history["val_risk"], th.fit(net_task(epochs=6)).history["val_risk"]
     )
 
 
@@ -520,7 +526,7 @@ def test_other_versions_are_said_and_what_cannot_be_compared_is_not(
 def falling(tol: float = 0.0, patience: int = 3, lr: float = 0.3, epochs: int = 60) -> th.Task:
     """Stops after a while: its validation risk falls slower and slower."""
     rules = [th.Patience(patience, min_delta=0.01), th.Threshold("val_risk", tol)]
-    return task(optimizer=th.optim.named("sgd", lr), epochs=epochs, stopping=rules)
+    return net_task(optimizer=th.optim.named("sgd", lr), epochs=epochs, stopping=rules)
 
 
 def test_a_fit_that_patience_stopped_goes_on_with_more_patience(tmp_path: Path) -> None:
@@ -562,7 +568,7 @@ def test_a_rule_of_a_metric_that_is_better_when_larger_is_replayed(tmp_path: Pat
     def scored(patience: int = 3) -> th.Task:
         score = th.Metric(lambda h, z: -((h(z.x) - z.y) ** 2), mode="max")
         rule = th.Patience(patience, min_delta=0.01, metric="val_score")
-        return task(optimizer=th.optim.named("sgd", 0.3), epochs=60, stopping=rule, metrics={"score": score})  # fmt: skip
+        return net_task(optimizer=th.optim.named("sgd", 0.3), epochs=60, stopping=rule, metrics={"score": score})  # fmt: skip
 
     first = th.fit(scored, checkpoint=path)
     more = th.fit(scored, patience=9, checkpoint=path, resume=True)

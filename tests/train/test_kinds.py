@@ -103,8 +103,8 @@ def test_float64_holds_for_its_fit_alone() -> None:
     task = th.Task(
         th.models.Linear(3, seed=0),
         th.Data((x, y)),
-        optimizer=th.optim.lbfgs(),
-        epochs=40,
+        optimizer=th.optim.named("sgd", 0.3),
+        epochs=300,
         dtype="float64",
     )
     result = th.fit(task)
@@ -131,7 +131,7 @@ def test_predictions_undo_a_tables_standardisation() -> None:
     frame["y"] = 3 * frame.a + 2000 * frame.b + 7
     data = th.split(th.read_table(frame, "y"), train=0.8, val=0.2, test=None, seed=0)
     result = th.fit(
-        th.Task(th.models.Linear(2, seed=0), data, optimizer=th.optim.lbfgs(), epochs=50)
+        th.Task(th.models.Linear(2, seed=0), data, optimizer=th.optim.named("sgd", 0.3), epochs=60)
     )
     np.testing.assert_allclose(result.predict(frame), frame.y, rtol=1e-4)
     np.testing.assert_allclose(result.predict(frame[["b", "a"]].head(3)), frame.y[:3], rtol=1e-4)

@@ -33,8 +33,8 @@ def test_points_are_taken_by_name_in_any_container(data):
     task = th.Task(
         th.models.Linear(3),
         DATA[data](),
-        optimizer="lbfgs",
-        epochs=20,
+        optimizer=th.optim.named("sgd", 0.3),
+        epochs=60,
         dtype="float64",
         accept=checks,
     )
@@ -45,7 +45,10 @@ def test_points_are_taken_by_name_in_any_container(data):
 def test_numbers_as_names_are_names_where_the_set_is_the_same():
     numbered = FRAME.set_axis([0, 1, 2], axis=1)
     task = th.Task(
-        th.models.Linear(3), th.Data((numbered[[2, 0, 1]], Y)), optimizer="lbfgs", epochs=20
+        th.models.Linear(3),
+        th.Data((numbered[[2, 0, 1]], Y)),
+        optimizer=th.optim.named("sgd", 0.3),
+        epochs=60,
     )
     result = th.fit(task)
     assert result.predict(numbered) == pytest.approx(result.predict(numbered[[2, 0, 1]]), rel=1e-6)
@@ -55,7 +58,9 @@ def test_numbers_as_names_are_names_where_the_set_is_the_same():
 @pytest.mark.parametrize("standardize", [False, True])
 def test_what_a_mask_hides_has_no_prediction(standardize):
     data = th.split((X, Y), standardize=standardize)
-    result = th.fit(th.Task(th.models.Linear(3), data, optimizer="lbfgs", epochs=20))
+    result = th.fit(
+        th.Task(th.models.Linear(3), data, optimizer=th.optim.named("sgd", 0.3), epochs=60)
+    )
     masked = np.ma.masked_greater(X, 1.5)
     hidden = np.ma.getmaskarray(masked).any(axis=1)
     with warnings.catch_warnings():

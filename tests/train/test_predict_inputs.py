@@ -23,7 +23,9 @@ def data() -> th.Data:
 
 @pytest.fixture(scope="module")
 def result(data: th.Data) -> th.Result:
-    return th.fit(th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=20))
+    return th.fit(
+        th.Task(th.models.Linear(2), data, optimizer=th.optim.named("sgd", 0.3), epochs=60)
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,3 +75,17 @@ def test_a_fold_that_there_is_not_is_named() -> None:
     with pytest.raises(th.InputError, match="there are 5 folds, numbered 0 to 4; got fold 5"):
         folds[5]
     assert len(list(folds)) == len([folds[k] for k in range(5)]) == 5
+
+
+@pytest.mark.parametrize("make", [lambda pair: th.split(pair, seed=0), th.Data])
+def test_inputs_may_be_one_number_each(make) -> None:
+    x = RNG.normal(size=60)
+    task = th.Task(th.models.Linear(1), make((x, 2 * x)), optimizer="lbfgs", epochs=5)
+    np.testing.assert_allclose(th.fit(task).predict(x), 2 * x, rtol=1e-5)
+
+
+def test_a_word_that_is_no_part_is_refused_with_the_nearest(result) -> None:
+    with pytest.raises(th.InputError) as caught:
+        result.predict("tset")
+    said = "predict('tset'): neither a part of the data nor a file; did you mean 'test'?"
+    assert str(caught.value) == said

@@ -23,7 +23,9 @@ def frame():
 def result(frame):
     table = th.read_table(frame, target="y", features=["a", "b"])
     data = th.split(table, train=40, val=10, test=10, seed=0)
-    return th.fit(th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=50))
+    return th.fit(
+        th.Task(th.models.Linear(2), data, optimizer=th.optim.named("sgd", 0.3), epochs=60)
+    )
 
 
 def test_predict_takes_a_named_row_in_any_order(result, frame):
@@ -48,7 +50,9 @@ def test_predict_of_a_part_of_standardised_arrays_is_in_units_of_y():
     x = np.random.default_rng(1).normal(100, 5, (50, 2))
     y = x @ [2.0, 1.0]
     data = th.split((x, y), train=30, val=0, test=20, seed=0, standardize=True)
-    result = th.fit(th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=50))
+    result = th.fit(
+        th.Task(th.models.Linear(2), data, optimizer=th.optim.named("sgd", 0.3), epochs=60)
+    )
     expected = y[result.data.rows["test"]]
     np.testing.assert_allclose(result.predict(result.data.test.x), expected, rtol=1e-4)
     np.testing.assert_allclose(result.predict(x), y, rtol=1e-4)
@@ -121,7 +125,9 @@ def test_numbers_that_a_standardised_part_has_too_are_in_the_tables_units():
     dose = np.repeat([0.0, 5.0, 10.0], 20)  # 5 is standardised to 0
     table = th.read_table({"dose": dose, "y": 3 * dose + 1}, target="y")
     data = th.split(table, train=1.0, val=0, test=0)
-    result = th.fit(th.Task(th.models.Linear(1), data, optimizer="lbfgs", epochs=20))
+    result = th.fit(
+        th.Task(th.models.Linear(1), data, optimizer=th.optim.named("sgd", 0.3), epochs=60)
+    )
     with pytest.warns(th.Notice, match="taken in the table's own units"):
         assert abs(result.predict(np.array([[0.0]]))[0] - 1) < 1e-3
     assert abs(result.predict({"dose": [0.0]})[0] - 1) < 1e-3

@@ -22,7 +22,8 @@ Y = X @ [1.0, -0.5] + 0.3 * RNG.normal(size=400)
 
 def fit(x: np.ndarray, y: np.ndarray, **fields: Any) -> th.Result:
     data = th.split((x, y), seed=0)
-    return th.fit(th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=40, **fields))
+    given = {"optimizer": th.optim.named("sgd", 0.3), "epochs": 60} | fields
+    return th.fit(th.Task(th.models.Linear(2), data, **given))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_a_level_that_is_drawn_inside_an_experiment_is_refused(level: float, sai
 def test_what_the_message_advises_works() -> None:
     level = fit(X, 1e9 + Y - (1e9 + Y).mean())
     assert level.risk["val"] == pytest.approx(0.09, rel=0.4)
-    wide = fit(X + 1e3, Y, dtype="float64")
+    wide = fit(X + 1e3, Y, dtype="float64", optimizer="newton")
     assert wide.status in ("finished", "stopped")
 
 
@@ -175,7 +176,9 @@ def test_a_tables_levels_do_not_matter(traced: bool) -> None:
 
     def estimate(columns: dict, seed: th.Seed = 0) -> th.Task:
         data = th.split(th.read_table(columns, "y"), seed=seed if traced else 0)
-        return th.Task(th.models.Linear(2, seed=0), data, optimizer="lbfgs", epochs=40)
+        return th.Task(
+            th.models.Linear(2, seed=0), data, optimizer=th.optim.named("sgd", 0.3), epochs=60
+        )
 
     def of(which: str = "far", seed: th.Seed = 0) -> th.Task:
         return estimate(far if which == "far" else near, seed)
@@ -200,7 +203,9 @@ def test_double_precision_goes_round_without_loss() -> None:
     data = th.split(read, train=280, val=0, test=120, seed=0)
     back = data.transform.decode(data.train.y)
     np.testing.assert_allclose(back, data.targets["train"], rtol=1e-15)
-    task = th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=60, dtype="float64")
+    task = th.Task(
+        th.models.Linear(2), data, optimizer=th.optim.named("sgd", 0.3), epochs=200, dtype="float64"
+    )
     fitted = th.fit(task).predict(read.x)
     design = np.column_stack([np.ones(280), data.train.x])
     beta = np.linalg.lstsq(design, data.train.y, rcond=None)[0]
@@ -284,7 +289,9 @@ def test_a_metric_of_ones_own_at_a_level_that_single_precision_loses_is_refused(
         data = th.split((X, level + Y), seed=seed if drawn else 0, standardize=True)
         metrics = {"own": th.Metric(own, mode="min"), "mae": "mae"}
         given = {"data": data, "metrics": metrics, "dtype": dtype, "seed": seed}
-        return th.Task(th.models.Linear(2), optimizer="lbfgs", epochs=20, **given)
+        return th.Task(
+            th.models.Linear(2), optimizer=th.optim.named("sgd", 0.3), epochs=60, **given
+        )
 
     with pytest.raises(DataError, match="the metric 'own' takes predictions and targets in the un"):
         th.fit(experiment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import jax
@@ -13,8 +14,6 @@ import pytest
 from small import parts
 
 import thetahat as th
-
-STANDARD_PROGRAMS = True
 
 
 def net(lr: float = 0.05, seed: th.Seed = 0, epochs: int = 5, start: object = None) -> th.Task:
@@ -197,7 +196,7 @@ def test_polynomials_of_another_domain_are_refused():
 
     def task(hi, start=None):
         model = th.models.Polynomial(2, "chebyshev", domain=(0.0, hi))
-        return th.Task(model, data, optimizer=th.optim.lbfgs(), epochs=3, start=start)
+        return th.Task(model, data, optimizer="sgd", epochs=3, start=start)
 
     with pytest.raises(th.InputError, match=r"domain=\(0.0, 2.0\).*domain=\(0.0, 3.0\)"):
         th.fit(task(3.0, th.fit(task(2.0))))
@@ -282,3 +281,22 @@ def test_resume_refuses_another_start_by_name(fitted, tmp_path):
         th.fit(net(epochs=9), checkpoint=path, resume=True)
     with pytest.raises(th.InputError, match="start was .*, is .*a Result"):
         th.fit(net(epochs=9, start=longer), checkpoint=path, resume=True)
+
+
+def test_a_start_on_another_target_is_noticed_and_its_units_are_those_of_the_start() -> None:
+    x = np.random.default_rng(3).normal(size=60)
+
+    def task(name: str, y: np.ndarray, start: th.Result | None = None) -> th.Task:
+        data = th.split(th.read_table({"a": x, name: y}, target=name), seed=0)
+        return th.Task(th.models.Linear(1), data, optimizer="lbfgs", epochs=5, start=start)
+
+    first = th.fit(task("y", 2 * x))
+    with pytest.warns(th.Notice, match="fitted to the target 'y', and this table's is 'wage'"):
+        second = th.fit(task("wage", 200 * x, first))
+    assert str(second.risk_unit).endswith(
+        " wage², the variance of the target in the training part of the fit that it started from"
+    )
+    np.testing.assert_allclose(second.predict({"a": [1.0]}), [200.0], rtol=1e-4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", th.Notice)
+        th.fit(task("y", 2 * x, first))

@@ -26,7 +26,8 @@ THREE = np.tile([0, 1, 2], 20)
 def fit(y: Any, loss: Any, out: Any = "scalar", **fields: Any) -> th.Result:
     model = th.models.Linear(2, out=out)
     data = fields.pop("data", None) or th.Data((X, y))
-    return th.fit(th.Task(model, data, loss=loss, epochs=2, **fields))
+    given = {"optimizer": "sgd", "epochs": 2} | fields
+    return th.fit(th.Task(model, data, loss=loss, **given))
 
 
 def refusal(*args: Any, **fields: Any) -> str:
@@ -168,7 +169,7 @@ def table(target: np.ndarray, **options: Any) -> th.Data:
 
 def test_a_tables_binary_target_is_never_standardised_under_a_loss_of_a_prediction() -> None:
     result = th.fit(
-        th.Task(th.models.Linear(2), table(BINARY), loss="logistic", optimizer="lbfgs", epochs=60)
+        th.Task(th.models.Linear(2), table(BINARY), loss="logistic", optimizer="newton", epochs=20)
     )
     y, x = np.asarray(result.data.train.y), np.asarray(result.data.train.x)
     assert set(y.tolist()) == {0.0, 1.0}
@@ -188,7 +189,9 @@ def _rows() -> dict[str, np.ndarray]:
 
 
 def test_the_squared_loss_of_a_tables_binary_target_is_the_linear_probability_model() -> None:
-    result = th.fit(th.Task(th.models.Linear(2), table(BINARY), optimizer="lbfgs", epochs=60))
+    result = th.fit(
+        th.Task(th.models.Linear(2), table(BINARY), optimizer=th.optim.named("sgd", 0.3), epochs=60)
+    )
     train = result.data.train
     assert abs(float(np.mean(np.asarray(train.y)))) < 1e-6
     raw = table(BINARY, standardize=False).train
@@ -307,7 +310,7 @@ def test_declared_classes_are_coded_once_and_remembered(labels: Any, classes: tu
 def test_cross_entropy_of_a_tables_classes_is_multinomial_logit() -> None:
     names = np.array(["ask", "bid", "cut"])
     model = th.models.Linear(2, out=3)
-    fields = {"loss": "cross_entropy", "optimizer": "lbfgs", "epochs": 80}
+    fields = {"loss": "cross_entropy", "optimizer": th.optim.named("sgd", 1.0), "epochs": 500}
     named = th.fit(th.Task(model, table(names[THREE], categorical="y"), **fields))
     whole = th.fit(th.Task(model, table(THREE), **fields))
     assert named.risk == whole.risk

@@ -89,7 +89,13 @@ def test_a_table_of_named_columns_is_in_their_units() -> None:
     def table(h: Any) -> dict[str, Any]:
         return {"x": GRID, "y": jax.vmap(h)(jnp.asarray(GRID)[:, None])}
 
-    task = th.Task(th.models.Linear(1), data, optimizer="lbfgs", tables={"line": table})
+    task = th.Task(
+        th.models.Linear(1),
+        data,
+        optimizer="newton",
+        epochs=3,
+        tables={"line": table},
+    )
     np.testing.assert_allclose(th.fit(task).tables["line"]["y"], 3 * GRID + 10, rtol=1e-4)
 
 

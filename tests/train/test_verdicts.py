@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -174,3 +176,21 @@ def test_a_metric_must_be_a_scalar() -> None:
         th.InputError, match=r"the metric 'k' must return a scalar; got shape \(2,\)"
     ):
         th.fit(linear(metrics={"k": lambda h: jnp.ones(2)}))
+
+
+def test_predictions_of_a_fit_that_diverged_are_noticed(tmp_path: Path) -> None:
+    x = np.random.default_rng(6).normal(size=(40, 1))
+
+    def line(lr: float) -> th.Task:
+        sgd = th.optim.named("sgd", lr)
+        return th.Task(th.models.Linear(1), (x, 3 * x[:, 0]), optimizer=sgd, epochs=40)
+
+    good, lost = results = th.fit_many(line, [{"lr": 0.1}, {"lr": 500.0}])
+    assert (good.status, lost.status) == ("finished", "diverged")
+    lost.save(tmp_path / "lost.theta")
+    for predict in (lost.predict, th.load(tmp_path / "lost.theta").predict, results.predict):
+        with pytest.warns(th.Notice, match=r"the fit diverged \(.* in epoch \d+\)"):
+            predict(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", th.Notice)
+        good.predict(x)

@@ -120,6 +120,80 @@ def test_a_csv_of_runs_names_its_parameters(here: Path, store: Store, thetahat) 
     assert str(run.status) == "interrupted"
 
 
+def test_logged_words_do_not_replace_what_a_run_is(client, here: Path, thetahat) -> None:
+    config = {"lr": 0.1, "big": 2**100}
+    with client.init(project="p", name="r", config=config, tags=["t"]) as run:
+        run.log({"loss": 1.0, "id": 3.0, "name": 4.0})
+        run.summary.update({"status": "done", "reason": "why", "project": "other", "tags": "zz"})
+    assert thetahat("export", "runs.csv")[0] == 0
+    (row,) = csv.DictReader((here / "runs.csv").read_text().splitlines())
+    own = ("status", "reason", "project", "tags")
+    assert [row[name] for name in own] == ["finished", "", "p", "t"]
+    assert [row[f"logged.{name}"] for name in own] == ["done", "why", "other", "zz"]
+    assert thetahat("import", "csv", "runs.csv", "--store", "again")[0] == 0
+    with open_store(here / "again") as again:
+        (run,) = again.runs()
+        assert (run.name, run.project, str(run.status)) == ("r", "p", "finished")
+        assert run.labels["tags"] == ["t"] and run.metrics["name"] == 4.0
+        assert (again.run(run.id).detail or {})["logged"]["status"] == "done"
+    # Columns of a run are not those of a metric of the same name, and no number is too large.
+    for file in ("runs.parquet", "h.parquet"):
+        assert thetahat("export", file, *["--history"] * (file[0] == "h"))[0] == 0
+    assert pd.read_parquet("runs.parquet")["config.big"].tolist() == [str(2**100)]
+    records = pd.read_parquet("h.parquet")
+    assert records[["name", "metrics.id", "metrics.name"]].values.tolist() == [["r", 3.0, 4.0]]
+
+
+def test_files_of_like_names_and_histograms_come_back(client, here: Path, thetahat) -> None:
+    with client.init(project="p") as run:
+        for name in ("a:b.txt", "a_b.txt"):
+            (here / name).write_text(name)
+            run.save(name)
+        run.log({"h": client.Histogram(np_histogram=([1, 2], [0.0, 1.0, 2.0]))})
+    assert thetahat("export", "wb", "--to", "wandb")[0] == 0
+    assert thetahat("import", "wandb", "wb", "--store", "again")[0] == 0
+    with open_store(here / "again") as again:
+        (run,) = again.runs()
+        found = [file.path.read_text() for file in list_files(again, run.id)]
+        assert sorted(found) == ["a:b.txt", "a_b.txt"]
+        assert [one.kind for one in list_tables(again, run.id)] == ["histogram"]
+        table = {name: c.tolist() for name, c in read_table(again, run.id, "h").items()}
+        assert table == {"left": [0.0, 1.0], "right": [1.0, 2.0], "count": [1, 2]}
+
+
+def test_cells_of_a_csv_of_runs_stay_what_they_are(here: Path, store: Store, thetahat) -> None:
+    (here / "runs.csv").write_text(
+        "name,status,config.lr,config.zip,zip,big,reason\n"
+        "a,running,0.1,007,12,1_000,\nb,error,1e-3,8,007,2,stopped by me\nc,FAILED,,,,,\n"
+    )
+    assert thetahat("import", "csv", "runs.csv")[0] == 0
+    first, second, third = (store.run(run.id) for run in store.runs())
+    states = [str(run.status) for run in (first, second, third)]
+    assert states == ["interrupted", "failed", "failed"]
+    assert first.config == {"lr": 0.1, "zip": "007"} and second.config == {"lr": 1e-3, "zip": "8"}
+    assert (first.metrics, second.metrics) == ({}, {"big": 2.0})
+    assert (first.detail or {})["logged"] == {"zip": "12", "big": "1_000"}
+    assert second.reason == "stopped by me"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lr,loss,loss\n1,2,3\n", "two columns 'loss'; rename one of them"),
+        ("loss,metrics.loss\n1,2\n", "two columns of one meaning, 'loss' and 'metrics.loss'"),
+        ("loss,status\n1,perhaps\n", "row 2 has the status 'perhaps'; give one of crashed,"),
+        ("loss\n1,2\n", "row 2 has more cells than the header"),
+    ],
+)
+def test_a_csv_of_runs_of_two_meanings_is_refused(
+    here: Path, store: Store, thetahat, text: str, message: str
+) -> None:
+    (here / "runs.csv").write_text(text)
+    code, _, err = thetahat("import", "csv", "runs.csv")
+    assert code == 2 and message in " ".join(err.split())
+    assert store.runs() == []
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -1,10 +1,10 @@
-"""A reverse proxy as others run one: it serves the page under a path, and passes its own Host on."""
+"""A reverse proxy as others run one: it serves pages under paths, and passes a Host of its own."""
 
 from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -12,18 +12,21 @@ _OWN = ("host", "connection", "transfer-encoding", "content-length")
 
 
 @contextmanager
-def proxy(port: int, root: str) -> Iterator[str]:
-    """Serve the page of a port of this machine under ``root``; its address.
+def proxy(pages: Mapping[str, int]) -> Iterator[str]:
+    """Serve pages of ports of this machine, each under a path; the address without a path.
 
     As ``location /pages/ { proxy_pass http://127.0.0.1:PORT/; }`` of nginx: the path is cut off, and
-    the page sees the Host of its own port.
+    the page sees the Host of its own port. The longest path that fits counts.
     """
 
     class Handler(BaseHTTPRequestHandler):
         def _pass_on(self) -> None:
-            if not self.path.startswith(f"{root}/"):
+            fits = [root for root in pages if self.path.startswith(f"{root}/")]
+            if not fits:
                 self.send_error(404)
                 return
+            root = max(fits, key=len)
+            port = pages[root]
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             given = {k: v for k, v in self.headers.items() if k.lower() not in _OWN}
             behind = http.client.HTTPConnection("127.0.0.1", port)
@@ -54,7 +57,7 @@ def proxy(port: int, root: str) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}{root}"
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

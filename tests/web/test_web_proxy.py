@@ -6,13 +6,13 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 import stores
-from chromium import settle, until
+from chromium import Watched, settle, until
 from reverse_proxy import proxy
 
 from thetahat.core.errors import ConfigError
@@ -107,30 +107,45 @@ def test_what_is_no_address_of_a_proxy_is_refused(given) -> None:
         access_for("127.0.0.1", behind=given)
 
 
+def free_ports(n: int) -> list[int]:
+    with ExitStack() as held:
+        free = [held.enter_context(socket.socket()) for _ in range(n)]
+        for one in free:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in free]
+
+
 @contextmanager
-def page_behind(place: str, root: str) -> Iterator[tuple[str, str]]:
+def page_behind(place: str, port: int, public: str) -> Iterator[tuple[str, str]]:
     """``thetahat ui`` of a store behind a proxy: the address that acts, and that which reads."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with proxy(port, root) as public:
-        words = ["ui", "--store", place, "--no-browser", "--port", str(port)]
-        words += ["--readers", "--behind", public]
-        process = subprocess.Popen(
-            [sys.executable, "-c", _UI, *words], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        try:
-            said = [process.stdout.readline() for _ in range(2)]
-            acts, reads = (re.search(r"http://\S+", line) for line in said)
-            assert acts is not None, said
-            assert reads is not None, said
-            assert said[1].startswith("to read only: ")
-            yield acts.group(), reads.group()
-        finally:
-            process.terminate()
-            process.wait()
-            process.stdout.close()
+    words = ["ui", "--store", place, "--no-browser", "--port", str(port)]
+    words += ["--readers", "--behind", public]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _UI, *words], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        said = [process.stdout.readline() for _ in range(2)]
+        acts, reads = (re.search(r"http://\S+", line) for line in said)
+        assert acts is not None, said
+        assert reads is not None, said
+        assert said[1].startswith("to read only: ")
+        yield acts.group(), reads.group()
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+@contextmanager
+def pages_behind(places: Mapping[str, str]) -> Iterator[list[tuple[str, str]]]:
+    """A page for each path of one proxy: its addresses, in the order of the paths."""
+    ports = dict(zip(places, free_ports(len(places)), strict=True))
+    with proxy(ports) as public, ExitStack() as pages:
+        yield [
+            pages.enter_context(page_behind(place, ports[root], public + root))
+            for root, place in places.items()
+        ]
 
 
 @pytest.mark.browser
@@ -145,7 +160,7 @@ def test_the_page_of_a_store_in_postgresql_behind_a_proxy(look, tmp_path) -> Non
         with open_store(place) as store:
             sweep = stores.tuning_sweep(store, 12, 20)
             run = store.runs(sweep_id=sweep.id, limit=1)[0]
-            with page_behind(place, "/teams/wages") as (acts, reads):
+            with pages_behind({"/teams/wages": place}) as [(acts, reads)]:
                 readers = look(reads)
                 page = readers.open(f"/sweep/{sweep.id}")
                 assert page.get_by_text("read only", exact=True).is_visible()
@@ -173,3 +188,36 @@ def test_the_page_of_a_store_in_postgresql_behind_a_proxy(look, tmp_path) -> Non
                     one.page.close()
     finally:
         server.close()
+
+
+@pytest.mark.browser
+def test_two_pages_under_two_paths_of_one_proxy_are_open_in_one_browser(look, tmp_path) -> None:
+    places = {"/wages": str(tmp_path / "new"), "/wages/old": str(tmp_path / "old")}
+    sweeps = {}
+    for root, place in places.items():
+        with open_store(place) as store:
+            sweeps[root] = stores.tuning_sweep(store, 2, 5).id
+    with pages_behind(places) as [(acts, _), (_, reads_old)]:
+        new = look(acts)
+        # A tab of the same browser, with its cookies: this person may only read the other page.
+        old = Watched(new.page.context.new_page(), reads_old)
+        new.open(f"/sweep/{sweeps['/wages']}")
+        old.open(f"/sweep/{sweeps['/wages/old']}")
+        # The page of the first path is still open, and its token still acts.
+        page = new.open(f"/sweep/{sweeps['/wages']}")
+        page.get_by_role("button", name="Pause").click()
+        page.get_by_role("button", name="Resume").wait_for()
+        page = old.open(f"/sweep/{sweeps['/wages/old']}")
+        assert page.get_by_text("read only", exact=True).is_visible()
+        assert page.get_by_role("button", name="Pause").count() == 0
+        cookies = {one["path"]: one["name"] for one in page.context.cookies()}
+        assert set(cookies) == set(places)
+        assert len(set(cookies.values())) == 2
+        # What a page asks for under its own path alone is watched by both tabs.
+        assert old.wrong == []
+        for one in (new, old):
+            one.page.close()
+    with open_store(places["/wages"]) as store:
+        assert find_sweep(store, sweeps["/wages"]).state == "paused"
+    with open_store(places["/wages/old"]) as store:
+        assert find_sweep(store, sweeps["/wages/old"]).state == "running"

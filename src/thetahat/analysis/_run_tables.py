@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis._best import names_of, seeds_of
@@ -40,6 +41,20 @@ def drawn_columns(numbers: Sequence[str], kind: str = "table") -> tuple[str, str
     return y, "" if exact == y else exact
 
 
+def free_name(name: str, head: str, taken: Collection[str]) -> str:
+    """Return a name that no other column has: with ``head`` before it, if one has it.
+
+    A table's own columns keep their names. A parameter of the same name is ``config.NAME``, and
+    what is computed over runs is ``runs.NAME``.
+
+    >>> free_name("n", "runs", ["k"]), free_name("n", "runs", ["n"])
+    ('n', 'runs.n')
+    """
+    while name in taken:
+        name = f"{head}.{name}"
+    return name
+
+
 @dataclass(frozen=True)
 class TableSetting:
     """One setting of a sweep, and its runs by how they ended."""
@@ -66,6 +81,7 @@ class TableBands:
     Args:    by: columns (G,).   q: probabilities.   columns: of each column (len(q), G), NaN where
              no run has a number.   counts: of each column (G,): numbers that a quantile rests on.
              runs: how many have the table and ended well.   without: ended well and lack it.
+             table: names of all columns of the table.
     """
 
     setting: TableSetting
@@ -75,25 +91,44 @@ class TableBands:
     counts: Mapping[str, np.ndarray]
     runs: int
     without: int
+    table: Sequence[str]
+
+    @property
+    def over_runs(self) -> list[str]:
+        """The names of the columns of counts: numbers, runs that failed, unfinished ones."""
+        return [self._name(n) for n in ("n", "failed", "unfinished")]
+
+    def quantile_names(self, column: str) -> list[str]:
+        """Return the names of the columns of a column's quantiles."""
+        return [self._name(f"{column} {quantile_name(p)}") for p in self.q]
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        """The parameters of the setting, by the names of their columns."""
+        found: dict[str, Any] = {}
+        for name, value in self.setting.config.items():
+            found[free_name(name, "config", {*self.table, *self.by, *found})] = value
+        return found
+
+    def _name(self, name: str) -> str:
+        return free_name(name, "runs", {*self.by, *self._config})
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each value of ``by``: quantiles, how many numbers, how many failed."""
-        ends = self.setting.ends
-        last = {"failed": ends["failed"], "unfinished": ends["unfinished"] + self.without}
-        last = {name: n for name, n in last.items() if n}
+        ends, (n, failed, unfinished) = self.setting.ends, self.over_runs
+        last = {failed: ends["failed"], unfinished: ends["unfinished"] + self.without}
+        last = {name: many for name, many in last.items() if many}
+        named = {name: self.quantile_names(name) for name in self.columns}
         numbers = [list(count) for count in self.counts.values()]
         same = all(one == numbers[0] for one in numbers)
         found: list[dict[str, Any]] = []
         for g in range(len(next(iter(self.by.values())))):
-            row = {**self.setting.config, **{k: _plain(v[g]) for k, v in self.by.items()}}
+            row = {**self._config, **{k: _plain(v[g]) for k, v in self.by.items()}}
             for name, values in self.columns.items():
-                row |= {
-                    f"{name} {quantile_name(p)}": _plain(v[g])
-                    for p, v in zip(self.q, values, strict=True)
-                }
+                row |= {k: _plain(v[g]) for k, v in zip(named[name], values, strict=True)}
                 if not same:
-                    row[f"{name} n"] = int(self.counts[name][g])
-            found.append({**row, **({"n": int(numbers[0][g])} if same else {}), **last})
+                    row[self._name(f"{name} n")] = int(self.counts[name][g])
+            found.append({**row, **({n: int(numbers[0][g])} if same else {}), **last})
         return found
 
 
@@ -111,7 +146,7 @@ def table_settings(store: Store, sweep: SweepRow, over: Sequence[str] = ()) -> l
         check_over(standing_runs(store, sweep_id=sweep.id), over)
     made = members_of(listed, [*seeds_of(sweep, names), *over])
     keys = dict.fromkeys(key for config, _ in made for key in config)
-    varying = [k for k in keys if len({str(config.get(k)) for config, _ in made}) > 1]
+    varying = [k for k in keys if len({repr(config.get(k)) for config, _ in made}) > 1]
     return [TableSetting({k: config.get(k) for k in varying}, runs) for config, runs in made]
 
 
@@ -201,7 +236,7 @@ def _bands_of(
         found = {c: _by_place(v.reshape(n, size), order, q) for c, v in values.items()}
     else:
         groups, codes = _coded(keys)
-        found = {c: _by_code(v, codes, len(groups[0]), q) for c, v in values.items()}
+        found = {c: quantiles_by_code(v, codes, len(groups[0]), q) for c, v in values.items()}
     return TableBands(
         setting,
         dict(zip(by, groups, strict=True)),
@@ -210,6 +245,7 @@ def _bands_of(
         {c: counts for c, (_, counts) in found.items()},
         n,
         len(mine) - n,
+        stack.names,
     )
 
 
@@ -253,8 +289,13 @@ def _by_place(table: np.ndarray, order: np.ndarray, q: Sequence[float]) -> Any:
     return found[:, order], counts[order]
 
 
-def _by_code(values: np.ndarray, codes: np.ndarray, groups: int, q: Sequence[float]) -> Any:
-    """Return quantiles (len(q), groups) of values by group, and how many numbers there are."""
+def quantiles_by_code(
+    values: np.ndarray, codes: np.ndarray, groups: int, q: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return quantiles (len(q), groups) of values by group, and how many numbers there are.
+
+    Args:    values: (rows,), NaN left out.   codes: (rows,), places of groups; -1 for none.
+    """
     import numpy as np
 
     real = ~np.isnan(values) & (codes >= 0)
@@ -267,7 +308,11 @@ def _by_code(values: np.ndarray, codes: np.ndarray, groups: int, q: Sequence[flo
 def _interpolated(
     ordered: np.ndarray, starts: np.ndarray, counts: np.ndarray, q: Sequence[float]
 ) -> np.ndarray:
-    """Interpolate quantiles linearly between order statistics, as pandas and NumPy do."""
+    """Interpolate quantiles linearly between order statistics, as pandas and NumPy do.
+
+    A quantile that falls on an order statistic is that one, whatever lies above. Between -inf and
+    a number it is -inf, and between -inf and inf NaN.
+    """
     import numpy as np
 
     found = np.full((len(q), len(counts)), np.nan)
@@ -279,7 +324,9 @@ def _interpolated(
         below, above = ordered[starts[there] + low], ordered[starts[there] + high]
         with np.errstate(invalid="ignore"):
             between = below + (at - low) * (above - below)
-        found[k, there] = np.where(above == below, below, between)
+        # Elsewhere the formula gives NaN: zero times infinity, and -inf + inf.
+        exact = (at == low) | (above == below) | (np.isneginf(below) & np.isfinite(above))
+        found[k, there] = np.where(exact, below, between)
     return found
 
 

@@ -7,6 +7,8 @@ import typing
 from enum import Enum
 from typing import Any, Literal, Union
 
+from thetahat.core.errors import ConfigError
+
 EXAMPLES = {float: "0.01", int: "10", bool: "true", str: "word"}
 NAMES = {
     float: "a number (float)",
@@ -14,6 +16,9 @@ NAMES = {
     bool: "true or false (bool)",
     str: "a word (str)",
 }
+
+
+_NO_TEXT = (bool, int, float, type(None))
 
 
 def bare(annotation: Any) -> Any:
@@ -38,3 +43,28 @@ def choices_of(annotation: Any) -> tuple[Any, ...]:
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return tuple(annotation.__members__)
     return ()
+
+
+def refuse_text(name: str, value: str, annotation: Any) -> None:
+    """Refuse text where an annotation allows true and false, numbers or None only.
+
+    Python takes any text but the empty one for true, "False" too.
+
+    Raises:  ConfigError: the text, and what is needed.
+    >>> try:
+    ...     refuse_text("wide", "False", bool)
+    ... except ConfigError as error:
+    ...     print(error)
+    wide='False' is text, and wide is true or false (bool); give wide=False
+    """
+    allowed = arms(annotation)
+    if not all(arm in _NO_TEXT for arm in allowed):
+        return
+    needed = " or ".join(NAMES.get(arm, "None") for arm in allowed)
+    words = {"false": False, "no": False, "true": True, "yes": True}
+    example: Any = EXAMPLES.get(allowed[0])
+    if bool in allowed:
+        example = words.get(value.strip().lower(), True)
+    raise ConfigError(
+        f"{name}={value!r:.80} is text, and {name} is {needed}; give {name}={example}"
+    )

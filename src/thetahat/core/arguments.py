@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from thetahat.core.annotations import refuse_text
 from thetahat.core.elsewhere import argument_hint
 from thetahat.core.errors import ConfigError
 
@@ -18,7 +19,8 @@ class UnknownArgument(ConfigError, TypeError):
 
 
 def arguments_named(function: F) -> F:
-    """Decorate a public function or class: refuse an unknown argument with the nearest known one.
+    """Decorate a public function or class: refuse an unknown argument with the nearest known one,
+    and text where true or false is needed.
 
     >>> @arguments_named
     ... def read(path, missing="refuse"):
@@ -37,8 +39,10 @@ def arguments_named(function: F) -> F:
 
 
 def _named(function: Any, name: str) -> Any:
-    known = [p for p in inspect.signature(function).parameters if p != "self"]
+    parameters = inspect.signature(function).parameters
+    known = [p for p in parameters if p != "self"]
     names = frozenset(known)
+    flags = frozenset(n for n, p in parameters.items() if p.annotation in ("bool", "bool | None"))
 
     @functools.wraps(function)
     def checked(*args: Any, **given: Any) -> Any:
@@ -46,6 +50,9 @@ def _named(function: Any, name: str) -> Any:
             unknown = next(word for word in given if word not in names)
             hint = argument_hint(unknown, known, name)
             raise UnknownArgument(f"{name}() has no argument {unknown!r}{hint}")
+        for word in flags.intersection(given):
+            if isinstance(given[word], str):
+                refuse_text(word, given[word], bool)
         try:
             return function(*args, **given)
         except TypeError as error:

@@ -127,7 +127,8 @@ def _plain_column(table: str, name: str, cells: Any) -> Any:
         cells = cells.detach().cpu()
     shape = getattr(cells, "shape", None)
     numpy = sys.modules.get("numpy")
-    if shape is None or numpy is None:
+    # Whole numbers beside missing ones would be rounded in an array.
+    if shape is None or numpy is None or _lacks_whole_numbers(cells):
         if isinstance(cells, (str, bytes)) or not hasattr(cells, "__iter__"):
             return _Scalar(cells)
         if isinstance(cells, Mapping):
@@ -159,6 +160,15 @@ def _plain_column(table: str, name: str, cells: Any) -> Any:
     if found.dtype.kind in "fiub" or found.dtype.name == "bfloat16":
         return found
     return found.tolist()
+
+
+def _lacks_whole_numbers(cells: Any) -> bool:
+    """Whether a column of pandas or polars holds whole numbers, some of them missing."""
+    name = str(getattr(cells, "dtype", ""))
+    if not (name.startswith(("Int", "UInt")) or ("int" in name and name.endswith("[pyarrow]"))):
+        return False
+    missing = getattr(cells, "isna", None) or getattr(cells, "is_null", None)
+    return missing is not None and bool(missing().any())
 
 
 def _pack(cells: Any) -> tuple[str, bytes]:
@@ -199,6 +209,8 @@ def _plain_cell(cell: Any) -> Any:
         cell = cell.item()
     if isinstance(cell, (bool, int, float, str, list, dict)):
         return cell
+    if type(cell).__name__ in ("Decimal", "Fraction"):
+        return float(cell)
     isoformat = getattr(cell, "isoformat", None)
     return isoformat() if callable(isoformat) else plain_value(cell)
 

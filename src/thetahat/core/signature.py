@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, TypeVar
 
-from thetahat.core.annotations import bare
+from thetahat.core.annotations import bare, refuse_text
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.nested import fields_of, nest, revived
 from thetahat.core.numbers import is_number
@@ -82,11 +82,16 @@ class Parameter:
     def cast(self, value: Any) -> Any:
         """Convert the value of a traced parameter to a float or a seed; return others unchanged.
 
-        Raises:  ConfigError: not a number, or a seed outside 0 .. 2**31 - 1.
+        Raises:  ConfigError: not a number, a seed outside 0 .. 2**31 - 1, or text where the
+                 annotation is ``bool``, ``int`` or ``float``.
         """
         if self.is_seed:
             return _as_seed(self.name, value)
-        return _as_float(self.name, value) if self.traced else value
+        if self.traced:
+            return _as_float(self.name, value)
+        if isinstance(value, str) and value is not self.default:
+            refuse_text(self.name, value, self.bare_type)
+        return value
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,11 @@ def _parameters_of(experiment: Callable[..., Any], name: str) -> list[inspect.Pa
         ) from None
 
 
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 and "\n" not in shown else f"a {type(value).__name__}"
+
+
 def read_signature(experiment: Callable[..., Any]) -> Signature:
     """Read an experiment's signature.
 
@@ -174,8 +184,13 @@ def read_signature(experiment: Callable[..., Any]) -> Signature:
     Raises:  ConfigError: ``*args`` or positional-only parameters, which flags cannot name.
     """
     if not callable(experiment):
+        if isinstance(experiment, Task):
+            raise ConfigError(
+                "a th.Task is one fit, without parameters; give the function that returns it"
+            )
         raise ConfigError(
-            f"{experiment!r} is not an experiment; give a th.Task, or a function that returns one"
+            f"{_short(experiment)} is not an experiment; give a th.Task, or a function that returns"
+            " one"
         )
     name = getattr(experiment, "__name__", type(experiment).__name__)
     try:

@@ -59,6 +59,11 @@ from thetahat.data._split import split as split
 from thetahat.data._stored import from_stored as from_stored, to_stored as to_stored
 from thetahat.data._stream import stream_table as stream_table
 from thetahat.data._table import Table as Table, read_table as read_table
+from thetahat.data._threefry import (
+    folded_in as folded_in,
+    is_default_generator as is_default_generator,
+    random_words as random_words,
+)
 from thetahat.data._transform import (
     UNSEEN as UNSEEN,
     TargetUnits as TargetUnits,
@@ -101,6 +106,7 @@ __all__ = [
     "column_names",
     "content_hash",
     "dgp",
+    "folded_in",
     "folds",
     "frame_names",
     "from_stored",
@@ -109,6 +115,7 @@ __all__ = [
     "host_orders",
     "in_units_of",
     "is_concrete",
+    "is_default_generator",
     "is_streamed",
     "jax_setting",
     "joined",
@@ -118,6 +125,7 @@ __all__ = [
     "order",
     "orders_on_host",
     "permutation",
+    "random_words",
     "read_table",
     "refuse_sparse",
     "ring_rows",

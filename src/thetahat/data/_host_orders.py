@@ -3,8 +3,9 @@
 A program for them takes half a second to compile, which is longer than many a fit takes to train.
 
 JAX derives the key of an epoch from a seed by two calls of Threefry, and its random words by one
-more; ``_permutation`` turns these words into an order. Here the same functions take arrays of keys,
-shape (keys, 1), and give arrays of shape (keys, numbers). All integers are uint32, and wrap around.
+more (``_threefry``); ``_permutation`` turns these words into an order. Here the same functions take
+arrays of keys, shape (keys, 1), and give arrays of shape (keys, numbers). All integers are uint32,
+and wrap around.
 """
 
 from __future__ import annotations
@@ -14,17 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thetahat.data._cache import jax_setting
 from thetahat.data._permutation import SORTED_BELOW, grid, n_rounds
+from thetahat.data._threefry import Words, folded_in, is_default_generator
 from thetahat.data.keys import SHUFFLE
 
 _BLOCK = 1 << 14
 """Indices that are made at once: as many as a processor's cache holds."""
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-"""Bits by which Threefry rotates in rounds 1 to 4, and in rounds 5 to 8; then again."""
 _U32 = np.uint32
-_Pair = tuple[np.ndarray, np.ndarray]
-"""The two words of keys, or of what Threefry encrypts."""
 
 
 def host_orders(
@@ -41,7 +38,7 @@ def host_orders(
     seeds = np.asarray(seed).astype(_U32)
     by_seed = _role_keys(seeds.reshape(-1), SHUFFLE)
     epochs = np.arange(epoch, epoch + n, dtype=_U32)[None, :]
-    by_epoch = _folded_in(by_seed, epochs)  # (C, n) each
+    by_epoch = folded_in(by_seed, epochs)  # (C, n) each
     first, second = (word.reshape(-1, 1) for word in by_epoch)
     orders = np.empty((len(first), size), np.int32)
     for rows in _blocks(len(first), size):
@@ -62,8 +59,7 @@ def host_order(seed: object, role: int, n: int) -> np.ndarray | None:
 
 def orders_on_host(seed: object, sampling: str) -> bool:
     """Return whether ``host_orders`` makes these orders."""
-    default = jax_setting("jax_default_prng_impl") == "threefry2x32"
-    if sampling != "shuffle" or not (default and jax_setting("jax_threefry_partitionable")):
+    if sampling != "shuffle" or not is_default_generator():
         return False
     if not isinstance(seed, int | np.integer | np.ndarray):
         return False
@@ -80,44 +76,22 @@ def _blocks(n: int, size: int) -> Iterator[slice]:
 # -- keys and random words, as JAX makes them -----------------------------------------------------
 
 
-def _role_keys(seeds: np.ndarray, role: int) -> _Pair:
+def _role_keys(seeds: np.ndarray, role: int) -> Words:
     """Return ``role_key`` of seeds, shape (C,): two words of shape (C, 1)."""
     of_seeds = np.zeros((len(seeds), 1), _U32), seeds[:, None]  # jax.random.key
-    return _folded_in(of_seeds, np.full((1, 1), role, _U32))
+    return folded_in(of_seeds, np.full((1, 1), role, _U32))
 
 
-def _folded_in(keys: _Pair, numbers: np.ndarray) -> _Pair:
-    """Return ``jax.random.fold_in`` of keys (C, 1) and numbers (1, n): words of shape (C, n)."""
-    return _threefry(keys, (np.zeros_like(numbers), numbers))
-
-
-def _bits(keys: _Pair, n: int) -> np.ndarray:
+def _bits(keys: Words, n: int) -> np.ndarray:
     """Return ``jax.random.bits`` of keys (K, 1): n words of each, shape (K, n)."""
-    first, second = _folded_in(keys, np.arange(n, dtype=_U32)[None, :])
+    first, second = folded_in(keys, np.arange(n, dtype=_U32)[None, :])
     return first ^ second
-
-
-def _threefry(keys: _Pair, counts: _Pair) -> _Pair:
-    """Return the blocks of Threefry-2x32 with 20 rounds.
-
-    Source:  Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3.
-    """
-    schedule = (*keys, keys[0] ^ keys[1] ^ _U32(0x1BD11BDA))
-    x, y = counts[0] + schedule[0], counts[1] + schedule[1]
-    for group in range(5):
-        for rotation in _ROTATIONS[group % 2]:
-            x = x + y
-            y = (y << _U32(rotation)) | (y >> _U32(32 - rotation))
-            y = y ^ x
-        x = x + schedule[(group + 1) % 3]
-        y = y + schedule[(group + 2) % 3] + _U32(group + 1)
-    return x, y
 
 
 # -- orders: see ``_permutation`` -----------------------------------------------------------------
 
 
-def _permutations(keys: _Pair, n: int) -> np.ndarray:
+def _permutations(keys: Words, n: int) -> np.ndarray:
     """Return ``permutation`` of keys (K, 1), shape (K, n)."""
     if n < SORTED_BELOW:
         return np.argsort(_bits(keys, n), axis=1, kind="stable")
@@ -153,7 +127,7 @@ class _Feistel:
             left = _plus(left, _U32(self.a) - _keyed(right, w0, w1, self.a), self.a)
         return left * _U32(self.b) + right
 
-    def _sides(self, points: np.ndarray) -> _Pair:
+    def _sides(self, points: np.ndarray) -> Words:
         left, right = np.divmod(points, _U32(self.b))
         return left, right
 

@@ -35,6 +35,8 @@ def in_units_of(data: Data, fitted: Transform | None, *, labels: bool = False) -
         return data
     _refuse_other_columns(fitted.encoder, own.encoder)
     _say_other_fills(fitted, own)
+    if not labels:
+        _say_other_target(fitted, own)
     if labels and not _is_plain(fitted.y_mean, fitted.y_std):
         raise DataError(
             f"start was fitted to the standardised target {fitted.encoder.target!r}, and this"
@@ -106,6 +108,17 @@ def _refuse_other_columns(fitted: Encoder, own: Encoder) -> None:
         raise DataError(
             f"start was fitted to the columns {', '.join(fitted.names)}, and this table has"
             f" {', '.join(own.names)}; give the same columns, levels and order"
+        )
+
+
+def _say_other_target(fitted: Transform, own: Transform) -> None:
+    """Say that the target has another name: its numbers may be of another size."""
+    before, now = fitted.encoder.target, own.encoder.target
+    if before != now and not (fitted.encoder.unnamed or own.encoder.unnamed):
+        notify(
+            f"start was fitted to the target {before!r}, and this table's is {now!r}: it is"
+            f" standardised by the mean and spread that {before!r} had; if it is of another size,"
+            " standardise it yourself or fit without start"
         )
 
 

@@ -209,7 +209,7 @@ def _styled(value: Any, text: str, missing: str) -> tuple[str, str]:
 
 def _numeric(values: Sequence[Any]) -> bool:
     present = [v for v in values if v is not None]
-    return bool(present) and all(is_number(v) for v in present)
+    return bool(present) and all(is_number(v) or v in ("inf", "-inf") for v in present)
 
 
 def json_text(value: Any) -> str:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from thetahat.analysis import TABLE_QUANTILES, Study, flat_config, quantile_name
+from thetahat.analysis import (
+    TABLE_QUANTILES,
+    Study,
+    flat_config,
+    free_name,
+    quantile_name,
+    quantiles_by_code,
+)
 from thetahat.core.errors import ConfigError, did_you_mean, notify
 from thetahat.core.run import Status
 
@@ -23,8 +31,6 @@ def table_frame(pandas: Any, store: Store, study: Study, name: str) -> Any:
 
     Raises:  ConfigError: no run has such a table.
     """
-    import numpy as np
-
     from thetahat.store import stack_tables
 
     stack = stack_tables(store, study.sweep.id, name)
@@ -44,9 +50,9 @@ def table_frame(pandas: Any, store: Store, study: Study, name: str) -> Any:
     places, columns = stack.places, {}
 
     def of_run(head: str, key: str, values: Sequence[Any]) -> None:
-        plain = np.array(values) if set(map(type, values)) <= {int, float, bool} else None
-        own = f"{head}.{key}" if key in stack.columns or key in columns else key
-        if plain is not None and plain.dtype.kind in "fib":
+        plain = _number_array(values)
+        own = free_name(key, head, {*stack.names, *columns})
+        if plain is not None:
             columns[own] = plain[places]
         else:
             words = [str(value) if value is not None else None for value in values]
@@ -63,6 +69,25 @@ def table_frame(pandas: Any, store: Store, study: Study, name: str) -> Any:
     facts = {"table": name, "columns": list(stack.columns), "seeds": study.seeds}
     frame.attrs["thetahat"] = facts | _facts(study, named, varying, there)
     return frame
+
+
+def _number_array(values: Sequence[Any]) -> Any:
+    """Return numbers as an array, None among them as NaN; None if some are text or too large."""
+    import numpy as np
+
+    kinds, there = {*map(type, values)}, [v for v in values if v is not None]
+    if not there or not kinds <= {int, float, bool, type(None)}:
+        return None
+    if type(None) in kinds and bool in kinds:
+        return None
+    most = 2**53 if kinds & {float, type(None)} else 2**63 - 1
+    if any(type(v) is int and abs(v) > most for v in there):
+        return None
+    return np.array(there if len(there) == len(values) else [_nan(v) for v in values])
+
+
+def _nan(value: Any) -> Any:
+    return math.nan if value is None else value
 
 
 def _facts(
@@ -180,24 +205,12 @@ def _listed(names: str | Sequence[str]) -> list[str]:
 
 
 def _quantiles(frame: Any, by: Any, q: Any, over: Any) -> Any:
+    import numpy as np
     import pandas
 
     facts, by = frame._facts(), _listed(by)
     probabilities = [q] if isinstance(q, (int, float)) else list(q)
-    if not probabilities or not all(0 <= p <= 1 for p in probabilities):
-        raise ConfigError(f"q={q!r}: give probabilities from 0 to 1, such as (0.05, 0.5, 0.95)")
-    for column in by:
-        if column not in frame.columns:
-            raise ConfigError(
-                f"the table {facts['table']!r} has no column {column!r}"
-                f"{did_you_mean(column, facts['columns'])}"
-            )
-    for name in _listed(over):
-        if name not in facts["settings"]:
-            known = facts["settings"]
-            raise ConfigError(
-                f"no parameter {name!r} varies between settings{did_you_mean(name, known)}"
-            )
+    _check_asked(facts, frame.columns, by, probabilities, _listed(over))
     settings = [s for s in facts["settings"] if s not in _listed(over) and s not in by]
     well = frame[frame[facts["status"]].isin(_WELL)]
     numbers = [
@@ -207,35 +220,83 @@ def _quantiles(frame: Any, by: Any, q: Any, over: Any) -> Any:
     ]
     if not numbers:
         raise ConfigError(f"the table {facts['table']!r} has no column of numbers beside {by}")
+    values: Any = pandas.DataFrame(well)
+    values = values[values[by].notna().all(axis=1)]
     keys = [*settings, *by]
-    values: Any = pandas.DataFrame(well)[[*keys, *numbers]].astype(dict.fromkeys(numbers, float))
-    grouped = values.groupby(keys, observed=True, sort=True)
-    found = grouped[numbers].quantile(probabilities).unstack(level=-1)
-    found.columns = [f"{c} {quantile_name(p)}" for c, p in found.columns]
-    counts = grouped[numbers].count()
-    if (counts.nunique(axis=1) == 1).all():
-        found["n"] = counts[numbers[0]]
+    # A setting whose parameter is None is a setting.
+    codes = values.groupby(keys, observed=True, sort=True, dropna=False).ngroup().to_numpy()
+    _, first = np.unique(codes, return_index=True)
+    found: Any = values[keys].iloc[first].reset_index(drop=True)
+    counts: dict[str, Any] = {}
+    for c in numbers:
+        column = values[c].to_numpy(float, na_value=math.nan)
+        quantiles, counts[c] = quantiles_by_code(column, codes, len(found), probabilities)
+        for p, row in zip(probabilities, quantiles, strict=True):
+            found[_name(f"{c} {quantile_name(p)}", keys)] = row
+    if all((n == counts[numbers[0]]).all() for n in counts.values()):
+        found[_name("n", keys)] = counts[numbers[0]]
     else:
-        found = found.join(counts.rename(columns=lambda c: f"{c} n"))
-    _say_alone(facts, counts, numbers)
-    found = found.reset_index()
-    ends: dict[Any, list[int]] = {}
-    for setting, *lost in facts["ends"]:
-        key = tuple(str(setting[name]) for name in settings if name in setting)
-        known = ends.setdefault(key, [0, 0])
-        ends[key] = [a + b for a, b in zip(known, lost, strict=True)]
-    mine = [name for name in settings if name in facts["settings"]]
+        for c, n in counts.items():
+            found[_name(f"{c} n", keys)] = n
+    if len(found) and all((n <= 1).all() for n in counts.values()):
+        _say_alone(facts)
+    lost = _lost(facts["ends"], found[settings])
     for k, what in enumerate(("failed", "unfinished")):
         if facts["counts"][what]:
-            rows = zip(*(found[name] for name in mine), strict=True) if mine else [()] * len(found)
-            counted = [ends.get(tuple(map(str, row)), [0, 0])[k] for row in rows]
-            found[what] = counted
+            found[_name(what, keys)] = [each[k] for each in lost]
     return found
 
 
-def _say_alone(facts: Any, counts: Any, numbers: Sequence[str]) -> None:
-    """Say if every value of ``by`` occurs once: then quantiles show no spread."""
-    if facts["counts"]["well"] > 1 and len(counts) and (counts[numbers].max(axis=1) <= 1).all():
+def _lost(ends: Sequence[Any], settings: Any) -> list[list[int]]:
+    """Return how many runs failed, and are unfinished, of each row of a frame of settings."""
+    from pandas.api.types import is_numeric_dtype
+
+    names = [s for s in settings.columns if any(s in setting for setting, *_ in ends)]
+    words = {s for s in names if not is_numeric_dtype(settings[s])}
+    counted: dict[Any, list[int]] = {}
+    for setting, *lost in ends:
+        key = tuple(_value(setting.get(s), s in words) for s in names)
+        known = counted.setdefault(key, [0, 0])
+        counted[key] = [a + b for a, b in zip(known, lost, strict=True)]
+    columns = [[_value(v, s in words) for v in settings[s].tolist()] for s in names]
+    rows = zip(*columns, strict=True) if names else [()] * len(settings)
+    return [counted.get(row, [0, 0]) for row in rows]
+
+
+def _check_asked(
+    facts: Any, columns: Any, by: Sequence[str], q: Sequence[float], over: Sequence[str]
+) -> None:
+    """Refuse probabilities outside [0, 1], and columns and parameters that are not there."""
+    if not q or not all(0 <= p <= 1 for p in q):
+        raise ConfigError(f"q={q!r}: give probabilities from 0 to 1, such as (0.05, 0.5, 0.95)")
+    for column in by:
+        if column not in columns:
+            raise ConfigError(
+                f"the table {facts['table']!r} has no column {column!r}"
+                f"{did_you_mean(column, facts['columns'])}"
+            )
+    for name in over:
+        if name not in facts["settings"]:
+            known = facts["settings"]
+            raise ConfigError(
+                f"no parameter {name!r} varies between settings{did_you_mean(name, known)}"
+            )
+
+
+def _name(name: str, keys: Sequence[str]) -> str:
+    return free_name(name, "runs", keys)
+
+
+def _value(value: Any, is_word: bool) -> Any:
+    """Return a parameter's value as a column of the frame has it; None where there is none."""
+    if value is None or value != value:
+        return None
+    return str(value) if is_word else float(value)
+
+
+def _say_alone(facts: Any) -> None:
+    """Say that every value of ``by`` occurs once: then quantiles show no spread."""
+    if facts["counts"]["well"] > 1:
         notify(
             f"no two runs share a row of the table {facts['table']!r}, so that quantiles show no"
             " spread; evaluate the table on the same grid in every run, or round the column"

@@ -103,11 +103,16 @@ def _curves(
     middle = columns[1].rpartition(" ")[2]
     made = []
     for key, part in groups:
-        name = ", ".join(f"{s}={short(v)}" for s, v in zip(settings, key, strict=True))
+        name = ", ".join(f"{s}={_curve_word(v)}" for s, v in zip(settings, key, strict=True))
         low, mid, high = (part[c].tolist() for c in columns)
         reference = part[f"{exact} {middle}"].tolist() if exact else ()
         made.append(TableCurve(name, part[x].tolist(), low, mid, high, reference))
     return made
+
+
+def _curve_word(value: Any) -> str:
+    """Write a parameter's value beside a curve."""
+    return "none" if value is None or value != value else short(value)
 
 
 MOST_TABLES = 6
@@ -154,12 +159,12 @@ class StudyTable:
         shown = rows[::every] + ([rows[-1]] if (len(rows) - 1) % every else [])
         columns = [Column(self.x, word(self.x))]
         for c in self.numbers[:_MOST_NUMBERS]:
-            low, middle, high = (f"{c} {quantile_name(p)}" for p in best.q)
+            low, middle, high = best.quantile_names(c)
             if all(row[low] == row[high] for row in rows):  # as a reference is
                 columns.append(Column(middle, word(c)))
             else:
                 columns += [Column(key, word(key)) for key in (low, middle, high)]
-        columns += [Column(k) for k in ("n", "failed", "unfinished") if k in rows[0]]
+        columns += [Column(k) for k in best.over_runs if k in rows[0]]
         whole = [Column(key, word(key)) for key in dict.fromkeys(k for row in rows for k in row)]
         setting = ", ".join(f"{word(k)}={value_word(v)}" for k, v in best.setting.config.items())
         more = f"Quantiles over {best.runs:,} runs" + (
@@ -199,7 +204,7 @@ class StudyTable:
             config = bands.setting.config.items()
             low, middle, high = (one.tolist() for one in bands.columns[self.y])
             exact = bands.columns[self.exact][1].tolist() if self.exact else ()
-            name = ", ".join(f"{k}={short(v)}" for k, v in config)
+            name = ", ".join(f"{k}={_curve_word(v)}" for k, v in config)
             curves.append(TableCurve(name, bands.by[self.x].tolist(), low, middle, high, exact))
         return draw_tables(
             curves, axis=self.x, value=self.y, says_band="5 to 95 %", exact=self.exact

@@ -205,7 +205,7 @@ def _aligned(prediction: Any, y: Any) -> tuple[jax.Array, jax.Array]:
     if h.shape == () and target.shape == (1,):
         fix = "Give y as (N,), not (N, 1)."
     elif target.shape == () and h.ndim == 1:
-        fix = f'Use MLP(..., out="scalar"), or a residual that uses all {h.shape[0]} outputs.'
+        fix = f'Give the model out="scalar", or a residual that uses all {h.shape[0]} outputs.'
     elif target.ndim == 1:
         fix = f"Use a model with out={target.shape[0]}, or give a residual."
     else:

@@ -56,8 +56,13 @@ class KnownPoints:
 
 
 def known_points(space: Space, history: SearchHistory) -> KnownPoints | None:
-    """Return the points of a history; None for a space in which no two points are equal."""
-    return KnownPoints(space, history.trials) if space.discrete else None
+    """Return the points of a history; None for a space in which no two points are equal.
+
+    Earlier runs of another sweep come first. Draws of the same seed may be equal to those, in any
+    space.
+    """
+    repeats = space.discrete or bool(history.trials and history.trials[0].is_prior)
+    return KnownPoints(space, history.trials) if repeats else None
 
 
 def new_point(

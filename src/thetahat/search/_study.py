@@ -44,6 +44,8 @@ Terminator = Callable[[optuna.Study], bool]
 _PRIMITIVE = (bool, int, float, str, type(None))
 _ASKS = 1000
 """Proposals in a row that a constraint may refuse, after which none is left."""
+_REPEATS = 20
+"""Proposals that an earlier sweep has run, after which one is taken."""
 _STOPPED = "`Study.stop` is supposed to be invoked inside"
 """A sampler that is done calls ``stop``, which Optuna refuses outside its own loop."""
 
@@ -141,6 +143,8 @@ class StudySearch:
     _told: set[str] = field(default_factory=set)
     _offered: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     """Proposals that have not come back as runs."""
+    _earlier: Sequence[Mapping[str, Any]] = ()
+    """Configs of an earlier sweep's runs."""
     _done: bool = False
     _mapped: _Mapped | None = None
 
@@ -151,7 +155,9 @@ class StudySearch:
                 self._study = self.make()
             mapped = None if self.define is not None else _Mapped(space, self.order)
             self._mapped = mapped
-            self.fixed = self.chosen + sum(t.id.startswith("prior") for t in history.trials)
+            earlier = [t.config for t in history.trials if t.is_prior]
+            self.fixed = self.chosen + len(earlier)
+            self._earlier = earlier
             self._follow(self._study, mapped, history)
             over = self._terminated(self._study)
             configs: list[dict[str, Any]] = []
@@ -276,16 +282,33 @@ class StudySearch:
     def _ask(
         self, study: optuna.Study, mapped: _Mapped | None
     ) -> tuple[int, dict[str, Any]] | None:
-        """Ask for a config that satisfies the constraints; None if the study is exhausted."""
+        """Ask for a config that satisfies the constraints; None if the study is exhausted.
+
+        A study begins with the same draws as an earlier one of its seed. So a config that is that
+        of an earlier sweep's run is asked anew, until the study proposes little else.
+        """
         spent = getattr(study.sampler, "is_exhausted", None)
+        repeated = 0
         for _ in range(_ASKS):
             if self._done or (spent is not None and spent(study)):
                 return None
             trial, config = self._raw_ask(study, mapped)
-            if self.accepts is None or self.accepts(config):
+            accepted = self.accepts is None or self.accepts(config)
+            if accepted and repeated < _REPEATS and self._ran_earlier(mapped, config):
+                repeated += 1
+            elif accepted:
                 return trial.number, config
             self._end(study, trial.number, None)
         return None
+
+    def _ran_earlier(self, mapped: _Mapped | None, config: Mapping[str, Any]) -> bool:
+        if not self._earlier:
+            return False
+        if mapped is not None:
+            key = mapped.space.key(config)
+            return any(mapped.space.key(one) == key for one in self._earlier)
+        mine = _flat(plain_value(dict(config)))
+        return any(all(one.get(k, _Mapped) == v for k, v in mine.items()) for one in self._earlier)
 
     def _raw_ask(
         self, study: optuna.Study, mapped: _Mapped | None
@@ -312,6 +335,15 @@ def defined(define: Define | None, trial: optuna.Trial, where: str) -> dict[str,
     if not isinstance(config, Mapping) or not all(isinstance(name, str) for name in config):
         raise ConfigError(f"{where} returned {_kind(config)}; return a dict of parameter values")
     return dict(config)
+
+
+def _flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return a config with the names of nested parameters joined by dots, as earlier runs have."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        inner = isinstance(value, Mapping)
+        found |= _flat(value, f"{above}{name}.") if inner else {f"{above}{name}": value}
+    return found
 
 
 def _said(error: Exception) -> str:

@@ -84,6 +84,11 @@ class Trial:
     ended: str = ""
 
     @property
+    def is_prior(self) -> bool:
+        """Whether it is a run of an earlier sweep, from which the search learns."""
+        return self.id.startswith("prior ")
+
+    @property
     def over(self) -> bool:
         """Whether the trial has ended."""
         return self.state in ("finished", "failed")

@@ -36,14 +36,22 @@ _SWEEP = (
     f"SELECT {_listed(_SWEEP_COLUMNS)}, EXISTS (SELECT 1 FROM runs WHERE sweep_id = :sweep AND"
     " status = 'queued') FROM sweeps WHERE id = :sweep"
 )
-_COUNTS = (
-    "SELECT count(*), coalesce(sum(CASE WHEN status = 'queued' THEN 1 ELSE 0 END), 0),"
-    " (SELECT count(*) FROM points WHERE sweep_id = :sweep) FROM runs WHERE sweep_id = :sweep"
+_NUMBERS = (
+    "(SELECT count(*) FROM runs WHERE sweep_id = :sweep),"
+    " (SELECT count(*) FROM runs WHERE sweep_id = :sweep AND status = 'queued'),"
+    " (SELECT count(*) FROM points WHERE sweep_id = :sweep)"
 )
+# One statement: in PostgreSQL each sees a moment of its own.
+_COUNTS = f"SELECT {_NUMBERS}"
+_STATE = f"SELECT {_listed(_SWEEP_COLUMNS)}, {_NUMBERS} FROM sweeps WHERE id = :sweep"
 _OPEN = "SELECT count(*) FROM runs WHERE sweep_id = :sweep AND status IN ('queued', 'running')"
 _WAITING = (
     "SELECT id, cohort, checkpoint, alone FROM runs WHERE sweep_id = :sweep AND status = 'queued'"
-    " ORDER BY number"
+    " ORDER BY number LIMIT :n{skip_locked}"
+)
+_MEMBERS = (
+    "SELECT id, cohort FROM runs WHERE sweep_id = :sweep AND status = 'queued' AND NOT alone"
+    " AND checkpoint <> '' AND cohort IN (SELECT value FROM json_each(:cohorts)) ORDER BY number"
 )
 _TAKE = (
     # PostgreSQL might execute a subquery that is not materialized more than once.
@@ -52,8 +60,9 @@ _TAKE = (
     " DELETE FROM points WHERE id IN (SELECT id FROM first_points)"
     " AND (SELECT count(*) FROM first_points) = :n RETURNING id, run, {number}"
 )
-_RETURNED = _listed(_RUN_COLUMNS)
-_RUNS = f"SELECT {_RETURNED} FROM runs WHERE id IN (SELECT value FROM json_each(:ids))"
+RETURNED = _listed(_RUN_COLUMNS)
+"""The columns of a claimed run, in SQL."""
+_RUNS = f"SELECT {RETURNED} FROM runs WHERE id IN (SELECT value FROM json_each(:ids))"
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,11 @@ class Claim:
         return [run for group in self.again for run in group] + list(self.fresh)
 
 
+def claim_of_points(sweep: SweepRow, rows: Sequence[tuple[Any, ...]], folder: Path) -> Claim:
+    """Return a claim of points alone; ``rows`` have the columns ``RETURNED``."""
+    return Claim(sweep, [], read_rows(_RUN_COLUMNS, rows, folder), exhausted=False, open=None)
+
+
 Propose = Callable[[SweepRow, int, int], Offer]
 """(sweep, number of points proposed so far, number of runs wanted) -> new runs."""
 
@@ -116,6 +130,14 @@ class SweepReader:
         self.sweep_id = sweep_id
         self._known: tuple[list[Any], SweepRow] | None = None
 
+    def known(self) -> tuple[str, str, SweepRow] | None:
+        """Return the text, the plan as JSON, and the row of the last look, if there was any."""
+        if self._known is None:
+            return None
+        raw, row = self._known
+        text, plan = (raw[_SWEEP_COLUMNS.index(name)] for name in ("text", "plan"))
+        return text, plan, row
+
     def read(self, connection: Connection) -> SweepRow:
         """Return the row of the sweep.
 
@@ -128,41 +150,64 @@ class SweepReader:
 
         Raises:  StoreError: the store does not have the sweep.
         """
-        found = plain_rows(connection, _SWEEP, sweep=self.sweep_id)
+        sweep, (waiting,) = self._ask(connection, _SWEEP)
+        return sweep, bool(waiting)
+
+    def state(self, connection: Connection) -> SweepState:
+        """Return the sweep with the numbers of its runs and points.
+
+        Raises:  StoreError: the store does not have the sweep.
+        """
+        sweep, numbers = self._ask(connection, _STATE)
+        return SweepState(sweep, *numbers)
+
+    def _ask(self, connection: Connection, query: str) -> tuple[SweepRow, Sequence[Any]]:
+        """Return the row, and what the query returns behind its columns."""
+        found = plain_rows(connection, query, sweep=self.sweep_id)
         if not found:
             raise StoreError(f"the store no longer has the sweep {self.sweep_id!r}")
-        *row, waiting = found[0]
+        row, more = list(found[0][: len(_SWEEP_COLUMNS)]), found[0][len(_SWEEP_COLUMNS) :]
         if self._known is None or self._known[0] != row:
             read = read_sweep_row(dict(zip(_SWEEP_COLUMNS, row, strict=True)))
             self._known = row, read
-        return self._known[1], bool(waiting)
-
-    def state(self, connection: Connection) -> SweepState:
-        """Return the sweep with the numbers of its runs and points."""
-        return SweepState(self.read(connection), *count_runs_and_points(connection, self.sweep_id))
+        return self._known[1], more
 
 
 def count_runs_and_points(connection: Connection, sweep_id: str) -> tuple[int, int, int]:
     """Count the runs of a sweep, those in the queue, and the points that wait."""
-    # One statement: in PostgreSQL each sees a moment of its own.
     ((begun, waiting, ahead),) = plain_rows(connection, _COUNTS, sweep=sweep_id)
-    return begun, int(waiting), ahead
+    return begun, waiting, ahead
 
 
-def waiting_groups(writer: Writer, sweep_id: str, n: int, most: int | None) -> list[list[str]]:
+def waiting_groups(
+    writer: Writer, sweep_id: str, n: int, most: int | None, *, whole: bool = True
+) -> list[list[str]] | None:
     """Return ids of runs that wait, by cohort: members of a cohort share a checkpoint.
 
     A cohort is returned whole, even if it has more than ``n`` runs, but at most ``most`` of it.
+
+    Args:    whole: whether no other agent claims at this moment, so that cohorts can be claimed;
+             if not, the answer is None where one of the runs is a member of a cohort.
     """
-    # PostgreSQL leaves out runs that another agent claims at this moment.
-    query = f"{_WAITING}{writer.skip_locked}"
-    found = plain_rows(writer.connection, query, sweep=sweep_id)
+    # PostgreSQL leaves out runs that another agent claims at this moment. The first runs decide
+    # which groups come first.
+    query = _WAITING.format(skip_locked=writer.skip_locked)
+    found = plain_rows(writer.connection, query, sweep=sweep_id, n=n)
     if not found:
         return []
     groups: dict[str, list[str]] = {}
+    cohorts: dict[str, list[str]] = {}
     for run, cohort, checkpoint, alone in found:
-        together = cohort if checkpoint and not alone else None
-        groups.setdefault(together or run, []).append(run)
+        if cohort and checkpoint and not alone:
+            cohorts[cohort] = groups.setdefault(cohort, [])
+        else:
+            groups[run] = [run]
+    if cohorts and not whole:
+        return None
+    if cohorts:
+        ids = json.dumps(list(cohorts))
+        for run, cohort in plain_rows(writer.connection, _MEMBERS, sweep=sweep_id, cohorts=ids):
+            cohorts[cohort].append(run)
     taken: list[list[str]] = []
     count = 0
     for group in groups.values():
@@ -185,7 +230,7 @@ class Claiming:
         mine = {"status": Status.RUNNING, "agent": self._agent}
         now = utc_now()
         rows = [replace(one, **mine).values(self._folder, now) for one in new]
-        return self._writer.insert_runs(rows, returning=_RETURNED)
+        return self._writer.insert_runs(rows, returning=RETURNED)
 
     def put_ahead(self, new: Sequence[NewRun]) -> None:
         """Store points that a later claim, of any agent, makes runs of."""
@@ -212,7 +257,7 @@ class Claiming:
         found.sort()
         rows = [{**json.loads(run), **began} for _, run, _ in found]
         numbers = sorted(number for *_, number in found if number is not None)
-        return writer.insert_runs(rows, numbers or None, returning=_RETURNED)
+        return writer.insert_runs(rows, numbers or None, returning=RETURNED)
 
     def finish(
         self,

@@ -301,7 +301,8 @@ def run_columns(
         wanted.append(or_(*later))
     with store.reading() as connection:
         dead = dead_among(connection, store.folder)
-        if limit is None:
+        # PostgreSQL looks chosen runs up one by one, in no order.
+        if limit is None and (ids is None or is_sqlite(connection)):
             found = _aggregated(connection, dead, runs, *wanted)
             if found["n"] == 0 or _rise(found["number"]):
                 return _object(connection, found, runs, *wanted)
@@ -321,21 +322,20 @@ def _aggregated(
     connection: Connection, dead: Collection[str], rows: Any, *wanted: Any
 ) -> Mapping[str, Any]:
     """Of rows each column as one text; how many rows; the longest config."""
-    number = rows.c.number
-    made: dict[str, Any] = {name: json_array(rows.c[name], number) for name in PLAIN}
-    made["status"] = json_array(status_of(dead, rows).element, number)
-    made["reason"] = json_array(reason_of(dead, rows), number)
+    made: dict[str, Any] = {name: json_array(rows.c[name]) for name in PLAIN}
+    made["status"] = json_array(status_of(dead, rows).element)
+    made["reason"] = json_array(reason_of(dead, rows))
     risk = rows.c.best_val_risk
     # JSON has no infinity. SQLite writes 15 digits of a number.
-    made["best_val_risk"] = json_array(case((func.abs(risk) <= _LARGEST, risk)), number)
+    made["best_val_risk"] = json_array(case((func.abs(risk) <= _LARGEST, risk)))
     tuned = case((rows.c.contaminated, literal_column("'true'")), else_=literal_column("'false'"))
-    made["contaminated"] = text_array(tuned, number)
-    made["seconds"] = text_array(_or_empty(rows.c.seconds), number)
-    made["config"] = text_array(_or_empty(rows.c.config), number)
+    made["contaminated"] = text_array(tuned)
+    made["seconds"] = text_array(_or_empty(rows.c.seconds))
+    made["config"] = text_array(_or_empty(rows.c.config))
     logged = without_keys(_or_empty(rows.c.last), *AXES)
     metrics = rows.c.metrics
     chosen = case((metrics.in_(["", "{}"]), logged), else_=metrics)
-    made["metrics"] = text_array(chosen, number)
+    made["metrics"] = text_array(chosen)
     longest = func.max(func.length(rows.c.config)).label("longest")
     columns = [column.label(name) for name, column in made.items()]
     query = select(func.count().label("n"), longest, *columns).select_from(rows).where(*wanted)
@@ -373,9 +373,10 @@ def _alike(text: str, n: int) -> str | None:
     """Return the JSON of the value that all entries of a list have; None if they differ."""
     _, end = json.JSONDecoder().raw_decode(text, 1)
     first = text[1:end]
+    comma = ", " if text.startswith(", ", end) else ","  # PostgreSQL writes a space
     # The length rules out most lists.
-    alike = len(text) == n * (end - 1) + n + 1 and text == f"[{','.join([first] * n)}]"
-    return first if alike else None
+    length = 2 + n * len(first) + (n - 1) * len(comma)
+    return first if len(text) == length and text == f"[{comma.join([first] * n)}]" else None
 
 
 def _shortened_configs(connection: Connection, rows: Any, *wanted: Any) -> str:

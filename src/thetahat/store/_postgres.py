@@ -20,18 +20,17 @@ from sqlalchemy.pool import QueuePool
 
 from thetahat.core.errors import MissingExtra, StoreError
 from thetahat.core.places import ENVIRONMENT_FOLDER, FOLDER, Server
+from thetahat.store._postgres_claims import LOCK
 from thetahat.store._postgres_errors import explain
 from thetahat.store._postgres_rows import text_dumper
 from thetahat.store._postgres_signs import servers_signs, signs_of_life
 from thetahat.store._schema import VERSION, meta, prepare, read_version
 from thetahat.store._sqlite import make_folder
 
-_LOCK = 0x7468_6574_6168
-"""The number of the store's advisory lock in its database."""
 _BEGIN = {
-    "alone": f"BEGIN; SELECT pg_advisory_xact_lock({_LOCK})",
-    "beside": f"BEGIN; SELECT pg_advisory_xact_lock_shared({_LOCK})",
-    "at once": f"BEGIN; SET LOCAL lock_timeout = 1; SELECT pg_advisory_xact_lock({_LOCK})",
+    "alone": f"BEGIN; SELECT pg_advisory_xact_lock({LOCK})",
+    "beside": f"BEGIN; SELECT pg_advisory_xact_lock_shared({LOCK})",
+    "at once": f"BEGIN; SET LOCAL lock_timeout = 1; SELECT pg_advisory_xact_lock({LOCK})",
     "": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 }
 """The statements of a transaction's beginning, which are sent as one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 _BLOCK = {"run_id": "text", "first": "int8", "last": "int8", "count": "int8"}
@@ -20,8 +20,8 @@ _UPDATE = (
 )
 
 
-def copy_blocks(connection: Any, blocks: Sequence[Mapping[str, Any]]) -> None:
-    """Insert blocks of records, in their order."""
+def copy_blocks(connection: Any, blocks: Iterable[Mapping[str, Any]]) -> None:
+    """Insert blocks of records, in their order, while the next ones are made."""
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.set_types(list(_BLOCK.values()))
         for block in blocks:

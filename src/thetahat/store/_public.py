@@ -10,7 +10,11 @@ from thetahat.store._dead_agents import (
     standing as standing,
     standing_runs as standing_runs,
 )
-from thetahat.store._described_run import describe_run as describe_run
+from thetahat.store._described_run import (
+    GIVEN_NAME as GIVEN_NAME,
+    describe_run as describe_run,
+    edit_run as edit_run,
+)
 from thetahat.store._filters import (
     Condition as Condition,
     check_columns as check_columns,
@@ -131,6 +135,7 @@ __all__ = [
     "EXIT_S",
     "FIELDS",
     "FILES",
+    "GIVEN_NAME",
     "UNNAMED",
     "VERSION",
     "WORK",
@@ -183,6 +188,7 @@ __all__ = [
     "dead_agents",
     "describe_run",
     "detail_of_sweep",
+    "edit_run",
     "ended_since",
     "failure_reasons",
     "files_of_sweep",

@@ -12,19 +12,23 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from thetahat.core.places import Server
 from thetahat.core.run import Status
 from thetahat.store._claims import (
+    RETURNED,
     Claim,
     Claiming,
     Offer,
     Propose,
     SweepReader,
     SweepState,
+    claim_of_points,
     count_runs_and_points,
     waiting_groups,
 )
+from thetahat.store._postgres_claims import CHANGED, FEW, claim_points
 from thetahat.store._rows import NewRun, RunRow, new_id, text, utc_now
-from thetahat.store._run_writer import WORK
+from thetahat.store._run_writer import SUMMARY, WORK
 from thetahat.store._schema import agents, runs, sweeps
 from thetahat.store._sql import among, plain_rows
 from thetahat.store._store import Store
@@ -35,7 +39,7 @@ CANCELLED_REASON = "the sweep was cancelled"
 FINISHED_REASON = "the sweep was finished"
 _HELD = (
     # SQLite would look through all running runs of the store if asked for their status.
-    "SELECT id, status FROM runs WHERE agent = :agent"
+    f"SELECT id, status, {SUMMARY} FROM runs WHERE agent = :agent"
     " AND id IN (SELECT value FROM json_each(:ids)) ORDER BY id"
 )
 AHEAD = 64
@@ -70,19 +74,22 @@ class Queue:
         ``propose`` is called outside the transaction, so that a slow search blocks no other agent.
         If another agent has claimed runs meanwhile it is called again, the last time inside.
         """
-        claim = self._claim_ready(n, most) if self.ahead else None
-        for _ in range(3):
+        for turn in range(3):
+            # Another agent may have created points since the last turn.
+            claim = self._claim_at_hand(n, most)
+            if claim is None:
+                seen = self._look()
+                offer = self._ask(propose, seen, n)
+                if turn == 0 and offer is not None and seen.ready >= n and not seen.waiting:
+                    continue  # it has: a claim of these needs no lock for itself
+                with self.store.batch() as writer:
+                    now = self._reader.state(writer.connection)
+                    claim = self._take(writer, n, most, seen, now, offer)
             if claim is not None:
                 return claim
-            seen = self._look()
-            offer = self._ask(propose, seen, n)
-            with self.store.batch() as writer:
-                now = self._reader.state(writer.connection)
-                claim = self._take(writer, n, most, seen, now, offer)
-        if claim is None:
-            with self.store.batch() as writer:
-                now = self._reader.state(writer.connection)
-                claim = self._take(writer, n, most, now, now, self._ask(propose, now, n))
+        with self.store.batch() as writer:
+            now = self._reader.state(writer.connection)
+            claim = self._take(writer, n, most, now, now, self._ask(propose, now, n))
         assert claim is not None, "inside the transaction nothing changes meanwhile"
         return claim
 
@@ -130,6 +137,7 @@ class Queue:
             afresh: from the beginning, and not from their checkpoints.
             keep: this agent keeps them unless the sweep is over, others may not claim them.
         """
+        writer.forget(run_ids)
         mine = (runs.c.agent == self.agent) & among(runs.c.id, run_ids)
         values: dict[str, Any] = {"failures": runs.c.failures + int(failed)}
         if afresh:
@@ -168,7 +176,8 @@ class Queue:
         query = f"{_HELD}{writer.for_update}"
         ids = json.dumps(list(run_ids))
         held = plain_rows(writer.connection, query, agent=self.agent, ids=ids)
-        return {run for run, status in held if status == Status.RUNNING}
+        writer.know((run, *summary) for run, _, *summary in held)
+        return {run for run, status, *_ in held if status == Status.RUNNING}
 
     def look(self) -> SweepRow:
         """Return the sweep's row."""
@@ -217,6 +226,30 @@ class Queue:
     def _within_cap(self, begun: int, n: int) -> int:
         return n if self.cap is None else max(0, min(n, self.cap - begun))
 
+    def _claim_at_hand(self, n: int, most: int | None) -> Claim | None:
+        """Claim without the search; None if it must be asked."""
+        if not self.ahead or self._asked is None:
+            return None
+        found = self._claim_points(n)
+        if isinstance(found, Claim):
+            return found
+        return None if found == FEW else self._claim_ready(n, most)
+
+    def _claim_points(self, n: int) -> Claim | str:
+        """Claim points created ahead by one question to PostgreSQL, or say why it cannot."""
+        known = self._reader.known()
+        if known is None or n <= 0 or not isinstance(self.store.path, Server):
+            return CHANGED
+        text_, plan, sweep = known
+        asked = sweep.state == RUNNING and (sweep.text, sweep.plan) == self._asked
+        capped = self.cap is not None and self._within != (sweep.text, sweep.plan, self.cap)
+        if not asked or capped:
+            return CHANGED
+        given = (self.sweep_id, text_, plan, self.agent, utc_now())
+        with self.store.question() as connection:
+            rows = claim_points(connection, RETURNED, given, [new_id() for _ in range(n)])
+        return rows if isinstance(rows, str) else claim_of_points(sweep, rows, self.store.folder)
+
     def _claim_ready(self, n: int, most: int | None) -> Claim | None:
         """Claim runs of the queue and points created ahead; None if these are too few.
 
@@ -229,7 +262,11 @@ class Queue:
             if not self._is_within(writer, sweep):
                 return None  # the cap has fallen since: only alone can it be kept
             claiming = self._claiming(writer)
-            again = waiting_groups(writer, self.sweep_id, n, most) if waiting else []
+            again: list[list[str]] | None = []
+            if waiting:
+                again = waiting_groups(writer, self.sweep_id, n, most, whole=False)
+            if again is None:
+                return None
             fresh = claiming.take_ready(n - sum(map(len, again)))
             if fresh is None or not (again or fresh):
                 return None
@@ -279,9 +316,10 @@ class Queue:
         claiming, sweep = self._claiming(writer), now.sweep
         if sweep.state != RUNNING:
             return claiming.finish(sweep)
-        again = waiting_groups(writer, self.sweep_id, n, most)
+        again = waiting_groups(writer, self.sweep_id, n, most) or []
         returned = sum(map(len, again))
-        if returned >= n:
+        # A cohort that is too large for the rest of a claim leaves it with fewer runs.
+        if returned >= n or (again and now.waiting >= n):
             return claiming.finish(sweep, again)
         if offer is None or now.search != seen.search or returned > seen.waiting:
             return None

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 ENDED, WORK = "ended", "work"
 """What is told of a transaction: a run has ended; or agents may find work, or a sweep changed."""
-VERSION = 5
+VERSION = 6
 """The version of the tables; a new one needs a step in ``MIGRATIONS`` of ``_schema``."""
 
-_DEFAULTS = {
+DEFAULTS = {
     "reason": "",
     "epochs": 0,
     "attempt": 1,
@@ -42,10 +42,9 @@ INSERT_BLOCK = (
     " VALUES (:run_id, :first, :last, :count, :columns, :data)"
 )
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-_SUMMARIES = (
-    'SELECT id, "last", epochs, best_val_risk, best_epoch FROM runs'
-    " WHERE id IN (SELECT value FROM json_each(:ids))"
-)
+SUMMARY = '"last", epochs, best_val_risk, best_epoch'
+"""The columns of a run that summarise its records."""
+_SUMMARIES = f"SELECT id, {SUMMARY} FROM runs WHERE id IN (SELECT value FROM json_each(:ids))"
 UPDATE_SUMMARY = (
     'UPDATE runs SET "last" = :last, epochs = :epochs, best_val_risk = :best_val_risk,'
     " best_epoch = :best_epoch, heartbeat = :now WHERE id = :run"
@@ -84,6 +83,8 @@ class RunWriter:
     def __init__(self, cursor: Callable[[], Any], folder: Path) -> None:
         self._cursor = cursor
         self._folder = folder
+        self._summaries: dict[str, RunSummary] = {}
+        """Summaries of runs whose rows this transaction has locked, until a write changes them."""
         self.told = ""
         """What others are told after the commit: ENDED, WORK, or nothing."""
 
@@ -114,7 +115,7 @@ class RunWriter:
         numbers = self._next_numbers(len(rows)) if numbers is None else numbers
         for values, number in zip(rows, numbers, strict=True):
             name = values["name"] or run_name(number)
-            made.append({**_DEFAULTS, **values, "id": new_id(), "number": number, "name": name})
+            made.append({**DEFAULTS, **values, "id": new_id(), "number": number, "name": name})
         columns = ", ".join(f'"{column}"' for column in made[0])
         places = ", ".join(f":{column}" for column in made[0])
         into = f"INSERT INTO runs ({columns}) VALUES ({places})"
@@ -157,28 +158,36 @@ class RunWriter:
 
     def log_blocks(self, blocks: Iterable[tuple[str, Block]]) -> None:
         """Append blocks of records, and update each run's summary for listings."""
-        grouped: dict[str, list[Block]] = {}
-        for run_id, block in blocks:
-            grouped.setdefault(run_id, []).append(block)
-        if not grouped:
+        given = list(blocks)
+        if not given:
             return
-        summaries = _read_summaries(self._fast, list(grouped))
-        now = utc_now()
-        updates = []
-        for run_id, mine in grouped.items():
-            summary = summaries[run_id]
-            for block in mine:
-                summary = summary.after(block)
-            updates.append({"run": run_id, "now": now, **summary.values()})
-        rows = [block_row(run_id, block) for run_id, mine in grouped.items() for block in mine]
-        self._append(rows, updates)
+        summaries = self._summaries_of(dict.fromkeys(run_id for run_id, _ in given))
+        for run_id, block in given:
+            summaries[run_id] = summaries[run_id].after(block)
+        self._fast(INSERT_BLOCK, *(block_row(run_id, block) for run_id, block in given))
+        self._fast(UPDATE_SUMMARY, *updates_of(summaries))
 
-    def _append(
-        self, blocks: Sequence[Mapping[str, Any]], summaries: Sequence[Mapping[str, Any]]
-    ) -> None:
-        """Insert blocks in their order, and update the summaries of their runs."""
-        self._fast(INSERT_BLOCK, *blocks)
-        self._fast(UPDATE_SUMMARY, *summaries)
+    def know(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Take in the summaries of runs whose rows are locked.
+
+        Args:    rows: the id and the columns ``SUMMARY`` of each run.
+        """
+        self._summaries |= {row[0]: _summary(*row[1:]) for row in rows}
+
+    def forget(self, run_ids: Iterable[str]) -> None:
+        """Drop known summaries of runs whose rows are changed."""
+        for run_id in run_ids:
+            self._summaries.pop(run_id, None)
+
+    def _summaries_of(self, run_ids: Iterable[str]) -> dict[str, RunSummary]:
+        """Return the summaries of runs, which are known no longer.
+
+        Raises:  StoreError: the store does not have a run.
+        """
+        found = {run_id: self._summaries.pop(run_id, None) for run_id in run_ids}
+        unknown = [run_id for run_id, summary in found.items() if summary is None]
+        read = _read_summaries(self._fast, unknown) if unknown else {}
+        return {run_id: summary or read[run_id] for run_id, summary in found.items()}
 
     def finish_run(
         self,
@@ -204,6 +213,7 @@ class RunWriter:
                 for name, value in given.items()
             },
         }
+        self.forget([run_id])
         self._fast(_FINISH, row)
         self.told = self.told or ENDED
         self._keep_best(run_id, detail or {}, metrics or {})
@@ -327,14 +337,22 @@ class RunSummary:
 def _read_summaries(fast: Callable[..., Any], run_ids: Sequence[str]) -> dict[str, RunSummary]:
     found: dict[str, RunSummary] = {}
     rows = fast(_SUMMARIES, {"ids": json.dumps(list(run_ids))}).fetchall()
-    for run_id, last, epochs, best, best_epoch in rows:
-        found[run_id] = RunSummary(
-            json.loads(last), epochs, None if best is None else (best, best_epoch)
-        )
+    for run_id, *summary in rows:
+        found[run_id] = _summary(*summary)
     for run_id in run_ids:
         if run_id not in found:
             raise StoreError(f"records for the run {run_id!r}, which the store does not have")
     return found
+
+
+def _summary(last: str, epochs: int, best: float | None, best_epoch: Any) -> RunSummary:
+    return RunSummary(json.loads(last), epochs, None if best is None else (best, best_epoch))
+
+
+def updates_of(summaries: Mapping[str, RunSummary]) -> list[dict[str, Any]]:
+    """Return the rows of ``UPDATE_SUMMARY``."""
+    now = utc_now()
+    return [{"run": run, "now": now, **summary.values()} for run, summary in summaries.items()]
 
 
 def block_row(run_id: str, block: Block) -> dict[str, Any]:

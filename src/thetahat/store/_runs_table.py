@@ -5,15 +5,24 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import InputError, MissingExtra
+from thetahat.core.json import plain_value
 from thetahat.store._rows import RunRow
 from thetahat.store._store import Store
 
 _OWN = ("id", "name", "project", "experiment", "sweep_id", "status", "reason", "epochs", "created")
+_LABELS = ("group", "job_type", "notes", "tags")
+OWN_COLUMNS = frozenset({*_OWN, *_LABELS, "seconds", "state"})
+"""Names of columns that say what a run is; ``state`` is W&B's word for the status."""
+HEADS = ("config.", "metrics.", "logged.")
+"""What begins the names of columns: of parameters, of metrics, and of logged words whose own name
+another column has."""
+_EXACT = 2**53
+"""Whole numbers up to this size are exact as float64."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What begins a formula of a spreadsheet."""
 
@@ -30,12 +39,24 @@ def run_columns_of(store: Store, runs: Sequence[RunRow]) -> dict[str, list[Any]]
         flat |= {
             name: ",".join(value) if name == "tags" else value
             for name, value in run.labels.items()
-            if name in ("group", "job_type", "notes", "tags")
+            if name in _LABELS
         }
-        flat |= dict(_flat((run.detail or {}).get("logged", {})))
+        words = _flat((run.detail or {}).get("logged", {}))
+        flat |= {_own_name(name, "logged", OWN_COLUMNS): value for name, value in words}
         rows.append(flat)
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [row.get(name) for row in rows] for name in names}
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a column as it is compared: ``Job Type`` is ``job_type``."""
+    return name.lower().replace(" ", "_")
+
+
+def _own_name(name: str, head: str, own: Collection[str]) -> str:
+    """Return the name of a column; with its head if it would be taken for another one."""
+    taken = plain_name(name) in own or name.startswith(HEADS)
+    return f"{head}.{name}" if taken else name
 
 
 def history_columns(store: Store, runs: Sequence[RunRow]) -> dict[str, list[Any]]:
@@ -44,7 +65,9 @@ def history_columns(store: Store, runs: Sequence[RunRow]) -> dict[str, list[Any]
     logged = dict.fromkeys(name for _, history in parts for name in history)
     config = dict.fromkeys(name for run, _ in parts for name, _ in _flat(run.config))
     made: dict[str, list[Any]] = {name: [] for name in ("id", "name")}
-    made |= {f"config.{name}": [] for name in config} | {name: [] for name in logged}
+    made |= {f"config.{name}": [] for name in config}
+    heads = {name: _own_name(name, "metrics", ("id", "name")) for name in logged}
+    made |= {head: [] for head in heads.values()}
     for run, history in parts:
         n = len(next(iter(history.values()), ()))
         known = dict(_flat(run.config))
@@ -54,7 +77,7 @@ def history_columns(store: Store, runs: Sequence[RunRow]) -> dict[str, list[Any]
             made[f"config.{name}"] += [known.get(name)] * n
         for name in logged:
             found = history.get(name)
-            made[name] += [None] * n if found is None else found.tolist()
+            made[heads[name]] += [None] * n if found is None else found.tolist()
     return made
 
 
@@ -89,13 +112,26 @@ def _write_parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
         import pyarrow.parquet as pq
     except ImportError as error:
         raise MissingExtra("Parquet files", "tables") from error
-    arrays = {}
-    for name, values in columns.items():
-        kinds = {type(value) for value in values} - {type(None)}
-        plain = kinds <= {int, float} or len(kinds) == 1
-        known = values if plain and not kinds & {list, dict} else [_text(v) for v in values]
-        arrays[name] = pa.array(known, from_pandas=False)
-    pq.write_table(pa.table(arrays), path)
+    pq.write_table(pa.table({name: arrow_column(v) for name, v in columns.items()}), path)
+
+
+def arrow_column(values: Sequence[Any]) -> Any:
+    """Return a column as an array of pyarrow; None is missing.
+
+    Mixed cells, and whole numbers that no column of numbers holds exactly, make a column of text.
+    """
+    import pyarrow as pa
+
+    if getattr(getattr(values, "dtype", None), "kind", "O") != "O":
+        return pa.array(values, from_pandas=False)
+    kinds = {type(value) for value in values} - {type(None)}
+    if kinds <= {int, float} and kinds:
+        most = _EXACT if float in kinds else 2**63 - 1
+        plain = all(abs(v) <= most for v in values if type(v) is int)
+    else:
+        plain = len(kinds) == 1 and not kinds & {list, tuple, dict}
+    known = list(values) if plain else [_text(v) for v in values]
+    return pa.array(known, None if plain else pa.string(), from_pandas=False)
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
@@ -109,7 +145,9 @@ def _flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
 
 
 def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, default=plain_value)
 
 
 def _cell(value: Any) -> Any:

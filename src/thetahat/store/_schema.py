@@ -26,17 +26,20 @@ from sqlalchemy import (
     Text,
     inspect,
     select,
+    text,
     update,
 )
 
 from thetahat.core.errors import StoreError
 from thetahat.core.sweep_file import file_json, read_plain
+from thetahat.store._postgres_claims import claim_function
 from thetahat.store._run_writer import VERSION
 
 metadata = MetaData()
 run_numbers = Sequence("run_numbers", metadata=metadata)
 """Numbers of runs, in PostgreSQL."""
 _BIG = BigInteger().with_variant(Integer, "sqlite")
+_WAITS = text("status = 'queued'")
 
 meta = Table(
     "meta",
@@ -88,6 +91,7 @@ runs = Table(
     # The sweep's part of the config; None if the program added nothing.
     Column("proposed", Text),
     Index("runs_of_sweep", "sweep_id", "status"),
+    Index("runs_waiting", "sweep_id", "number", sqlite_where=_WAITS, postgresql_where=_WAITS),
 )
 
 sweeps = Table(
@@ -216,6 +220,12 @@ ALTER TABLE {table} ADD COLUMN written xid8 NOT NULL DEFAULT pg_current_xact_id(
 CREATE INDEX {table}_written ON {table} (written)
 """
 """In PostgreSQL: the transaction that inserted a row, since ids are not in the order of commits."""
+_KEPT_AS_THEY_ARE = (
+    "ALTER TABLE records ALTER COLUMN data SET STORAGE EXTERNAL",
+    "ALTER TABLE records SET (toast_tuple_target = 8160)",
+)
+"""In PostgreSQL: blocks of numbers hardly get smaller when they are compressed, which takes longer
+than to write them; one that fits into a page stays in its row."""
 
 Migration = Callable[[Connection], None]
 
@@ -287,11 +297,28 @@ def _add_points(connection: Connection) -> None:
     metadata.create_all(connection, [points])
 
 
+def _add_waiting(connection: Connection) -> None:
+    """Migrate version 5 to 6: an index of runs that wait, and how PostgreSQL keeps and claims."""
+    for index in runs.indexes:
+        index.create(connection, checkfirst=True)
+    if connection.dialect.name == "postgresql":
+        _prepare_postgres(connection)
+
+
+def _prepare_postgres(connection: Connection) -> None:
+    """Make the function that claims points, and keep blocks of records as they are."""
+    raw: Any = connection.connection.driver_connection
+    raw.execute(claim_function(column.name for column in runs.c))
+    for statement in _KEPT_AS_THEY_ARE:
+        raw.execute(statement)
+
+
 MIGRATIONS: Mapping[int, Migration] = {
     1: _add_sweeps,
     2: _add_specs,
     3: _add_tables,
     4: _add_points,
+    5: _add_waiting,
 }
 """The step from each version to the next."""
 
@@ -316,6 +343,7 @@ def prepare(
             for table in (runs, records):
                 for statement in _WRITTEN.format(table=table.name).split(";"):
                     connection.exec_driver_sql(statement)
+            _prepare_postgres(connection)
         connection.execute(meta.insert(), [{"key": "schema_version", "value": str(version)}])
         return
     check_version(found, where, version)

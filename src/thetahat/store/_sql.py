@@ -104,8 +104,8 @@ def _by_postgres(element: Any, compiler: Any, **how: Any) -> str:
         case _List():
             return f"('[' || coalesce(CAST({value} AS text), 'null') || ']')"
         case _Number():
-            number = f"CAST(CAST({value} AS text) AS double precision)"
-            return f"(CASE WHEN json_typeof({value}) = 'number' THEN {number} END)"
+            # The value is read once: of what JSON writes, only numbers begin so.
+            return f"CAST(substring(CAST({value} AS text) from '^[-0-9].*') AS double precision)"
         case _Present():
             return f"nullif(json_typeof({value}), 'null')"
     return f"CAST({value} AS text)"
@@ -186,11 +186,13 @@ def for_postgres(sql: str) -> str:
     sql = re.sub(r"\bIS (?=%\(|\()", "IS NOT DISTINCT FROM ", sql)
     inside = r"json_extract\(([\w.]+), '\$\.(\w+)'\)"
     sql = re.sub(inside, r"(CAST(\1 AS json) ->> '\2')", sql)
-    return re.sub(r"json_each\((%\(\w+\)s)\)", r"json_array_elements_text(CAST(\1 AS json))", sql)
+    # Of an array PostgreSQL knows that it has few elements, and looks each up in the index.
+    listed = r"\bIN \(SELECT value FROM json_each\((%\(\w+\)s)\)\)"
+    return re.sub(listed, r"= ANY(ARRAY(SELECT json_array_elements_text(CAST(\1 AS json))))", sql)
 
 
 class _JsonArray(FunctionElement[Any]):
-    """The values of a column as JSON, in the order of another; SQLite takes rows as they come."""
+    """The values of a column as JSON, in the order of the rows."""
 
     name, inherit_cache, type = "json_array", True, Text()
 
@@ -205,17 +207,17 @@ class _WithoutKeys(FunctionElement[Any]):
     name, inherit_cache, type = "without_keys", True, Text()
 
 
-def json_array(values: Any, order: Any) -> Any:
-    """Return the values of all rows as one JSON list.
+def json_array(values: Any) -> Any:
+    """Return the values of all rows as one JSON list, in the order in which the rows come.
 
-    Args:    order: the column by which PostgreSQL sorts them; SQLite leaves the rows as they come.
+    To sort within it PostgreSQL would sort the rows once more for each column.
     """
-    return _JsonArray(values, order)
+    return _JsonArray(values)
 
 
-def text_array(values: Any, order: Any) -> Any:
-    """Return the JSON texts of all rows as one JSON list; ``order`` as for ``json_array``."""
-    return _TextArray(values, order)
+def text_array(values: Any) -> Any:
+    """Return the JSON texts of all rows as one JSON list, in the order in which the rows come."""
+    return _TextArray(values)
 
 
 def without_keys(text: Any, *keys: str) -> Any:
@@ -225,23 +227,24 @@ def without_keys(text: Any, *keys: str) -> Any:
 
 @compiles(_JsonArray)
 def _json_array_by_sqlite(element: Any, compiler: Any, **how: Any) -> str:
-    values, _ = element.clauses
-    return f"json_group_array({compiler.process(values, **how)})"
+    return f"json_group_array({compiler.process(element.clauses, **how)})"
 
 
 @compiles(_TextArray)
 def _text_array_by_sqlite(element: Any, compiler: Any, **how: Any) -> str:
-    values, _ = element.clauses
-    return f"'[' || coalesce(group_concat({compiler.process(values, **how)}, ','), '') || ']'"
+    values = compiler.process(element.clauses, **how)
+    return f"'[' || coalesce(group_concat({values}, ','), '') || ']'"
 
 
 @compiles(_JsonArray, "postgresql")
+def _json_array_by_postgres(element: Any, compiler: Any, **how: Any) -> str:
+    return f"coalesce(CAST(json_agg({compiler.process(element.clauses, **how)}) AS text), '[]')"
+
+
 @compiles(_TextArray, "postgresql")
-def _array_by_postgres(element: Any, compiler: Any, **how: Any) -> str:
-    values, order = (compiler.process(part, **how) for part in element.clauses)
-    if isinstance(element, _JsonArray):
-        values = f"coalesce(CAST(to_json({values}) AS text), 'null')"
-    return f"'[' || coalesce(string_agg({values}, ',' ORDER BY {order}), '') || ']'"
+def _text_array_by_postgres(element: Any, compiler: Any, **how: Any) -> str:
+    values = compiler.process(element.clauses, **how)
+    return f"'[' || coalesce(string_agg({values}, ','), '') || ']'"
 
 
 @compiles(_WithoutKeys)

@@ -142,6 +142,22 @@ class Store:
             if writer.told:
                 self._database.tell(connection, writer.told)
 
+    @contextlib.contextmanager
+    def question(self) -> Iterator[Any]:
+        """Give PostgreSQL's connection to one statement, which is a transaction of its own.
+
+        Raises:  StoreError: the server is out of reach, or the store cannot be written.
+        """
+        with self._database.explained():
+            lent = self._live().raw_connection()
+            raw: Any = lent.driver_connection
+            try:
+                yield raw
+            finally:
+                if raw.closed:
+                    lent.invalidate()
+                lent.close()
+
     def create_run(self, config: Mapping[str, Any] | None = None, **fields: Any) -> RunRow:
         """Begin a run (the fields are those of NewRun); return its row."""
         with self.batch() as writer:

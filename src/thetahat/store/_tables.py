@@ -92,6 +92,8 @@ class StackedTable:
     counts: np.ndarray
     """Of each run: its number of rows."""
     columns: Mapping[str, np.ndarray]
+    names: tuple[str, ...]
+    """Of all columns that some run has, read or not."""
 
     @property
     def places(self) -> np.ndarray:
@@ -205,7 +207,7 @@ def stack_tables(
         packed = _packed(connection, rows, wanted)
     counts = np.array([row.rows for row in rows], np.int64)
     joined = {column: _joined(packed[column], counts) for column in wanted}
-    return StackedTable(name, tuple(row.run_id for row in rows), counts, joined)
+    return StackedTable(name, tuple(row.run_id for row in rows), counts, joined, all_names)
 
 
 def column_kinds(store: Store, sweep_id: str, name: str) -> dict[str, str]:

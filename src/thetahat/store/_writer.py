@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from thetahat.core.json import from_json, to_json
 from thetahat.core.run import Ended, Started, Status
-from thetahat.store._blocks import read_block
+from thetahat.store._blocks import Block, read_block
 from thetahat.store._rows import near, text, utc_now
 from thetahat.store._run_writer import (
     INSERT_BLOCK,
@@ -18,6 +19,7 @@ from thetahat.store._run_writer import (
     RunSummary,
     RunWriter,
     block_row,
+    updates_of,
 )
 from thetahat.store._schema import notices, records, run_numbers, runs
 from thetahat.store._sql import is_sqlite, plain_cursor
@@ -58,17 +60,40 @@ class Writer(RunWriter):
             return super()._insert(sql, rows)
         return self._cursor().returned(sql, rows)
 
-    def _append(
-        self, blocks: Sequence[Mapping[str, Any]], summaries: Sequence[Mapping[str, Any]]
-    ) -> None:
-        if is_sqlite(self.connection) or len(blocks) == 1:
-            super()._append(blocks, summaries)
+    def log_blocks(self, blocks: Iterable[tuple[str, Block]]) -> None:
+        """Append blocks of records, and update each run's summary for listings.
+
+        Several are sent to PostgreSQL one by one as they come: it stores them while the next ones
+        are packed.
+        """
+        waiting = iter(blocks)
+        head = list(islice(waiting, 2))
+        if is_sqlite(self.connection) or len(head) < 2:
+            super().log_blocks(chain(head, waiting))
             return
         from thetahat.store._postgres_rows import copy_blocks, update_summaries
 
+        given: Iterable[tuple[str, Block]] = chain(head, waiting)
+        known, self._summaries = self._summaries, {}
+        if head[0][0] not in known:
+            given = list(given)
+            known = self._summaries_of(dict.fromkeys(run_id for run_id, _ in given))
+        changed: dict[str, RunSummary] = {}
+        later: list[tuple[str, Block]] = []
+
+        def rows() -> Iterator[Mapping[str, Any]]:
+            for run_id, block in given:
+                before = changed.get(run_id) or known.get(run_id)
+                if before is None:
+                    later.append((run_id, block))
+                else:
+                    changed[run_id] = before.after(block)
+                    yield block_row(run_id, block)
+
         raw: Any = self.connection.connection.driver_connection
-        copy_blocks(raw, blocks)
-        update_summaries(raw, summaries)
+        copy_blocks(raw, rows())
+        update_summaries(raw, updates_of(changed))
+        self.log_blocks(later)
 
     def _next_numbers(self, n: int) -> Sequence[int]:
         if is_sqlite(self.connection):
@@ -153,6 +178,7 @@ class Writer(RunWriter):
 
     def drop_records(self, run_id: str, start: int) -> None:
         """Delete the records from the epoch ``start`` on, and update the run's summary."""
+        self.forget([run_id])
         mine = records.c.run_id == run_id
         cut = select(records).where(mine & (records.c.last >= start)).order_by(records.c.id)
         rows = self.connection.execute(cut).mappings()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import ShapeError
-from thetahat.core.errors import notify
+from thetahat.core.errors import did_you_mean, notify
 from thetahat.data import (
     ColumnNames,
     Data,
@@ -26,12 +26,16 @@ def inputs_of_part(data: Data, x: Any) -> Any:
     Rows are known by their numbers, where parts are standardised: a copy of ``data.test.x``, or the
     same of the Data that the Task was given, is not in a table's units.
 
-    Raises:  ShapeError: Observations that are no rows of a part.
+    Raises:  ShapeError: Observations that are no rows of a part; a word that is no part.
     """
     found = {name: getattr(data, name) for name in ("train", "val", "test")}
     parts = {name: part for name, part in found.items() if hasattr(part, "x")}
-    if isinstance(x, str) and x in parts:
-        return parts[x].x
+    if isinstance(x, str):
+        if x in parts:
+            return parts[x].x
+        if not Path(x).suffix and not Path(x).exists():
+            hint = did_you_mean(x, parts)
+            raise ShapeError(f"predict({x!r:.80}): neither a part of the data nor a file{hint}")
     inputs = x.x if isinstance(x, Observations) else x
     for part in parts.values():
         if x is part:

@@ -38,13 +38,20 @@ class RiskUnit:
 
 
 def risk_unit(
-    loss: str, residual: str, transform: Any, part: str = "in the training part"
+    loss: str,
+    residual: str,
+    transform: Any,
+    part: str = "in the training part",
+    *,
+    begun: bool = False,
 ) -> RiskUnit | None:
     """Find the unit of a risk.
 
     Args:    loss: its name.   residual: a name, if it is the user's own; else "".
              transform: of a table, or None.
              part: the rows by which the target was standardised, in words.
+             begun: whether they are those of a fit that this one started from, whose target may
+                have had another name.
     Returns: None if it is not known: an own loss or residual, or several targets.
     """
     if residual or (loss not in _POWERS and loss not in _NATS):
@@ -64,4 +71,5 @@ def risk_unit(
     if std == 1.0:
         return RiskUnit(name)
     what = "standard deviation" if power == 1 else "variance"
-    return RiskUnit(name, std**power, f"the {what} of {target} {part}")
+    of = f"the target {part} of the fit that it started from" if begun else f"{target} {part}"
+    return RiskUnit(name, std**power, f"the {what} of {of}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.core import ConfigError, Status, Task, read_signature
+from thetahat.core import ConfigError, Status, Task, notify, read_signature
 from thetahat.core.elsewhere import result_hint
 from thetahat.core.files import given_path
 from thetahat.core.json import plain_value
@@ -28,6 +28,11 @@ _TEXTS = ("status", "reason", "best_by")
 _COUNTS = ("epochs", "best_epoch", "n_params")
 _NOT_IN_JSON = ("nan", "inf", "-inf")
 _MAPPINGS = ("config", "risk", "metrics", "provenance")
+_DIVERGED = (
+    "the fit diverged ({}): its risks are NaN, and these are predictions of the state that it kept,"
+    " which estimates nothing; give a smaller learning rate (of several results, .ended_well() has"
+    " the others)"
+)
 
 
 class FittedFunction(ABC):
@@ -81,8 +86,7 @@ class FittedFunction(ABC):
     def risk_unit(self) -> RiskUnit | None:
         """What a risk of 1 is, in units of the target; None where that is not known."""
         begun = "start" in self.provenance
-        where = f"in the training part{' of the fit that it started from' * begun}"
-        return risk_unit(self._scores.loss, self._scores.residual, self._transform, where)
+        return risk_unit(self._scores.loss, self._scores.residual, self._transform, begun=begun)
 
     @property
     def _transform(self) -> Any:
@@ -95,19 +99,25 @@ class FittedFunction(ABC):
                  pandas Series); of a Result also a part of its data, as ``result.data.test`` or its
                  name "test".
         Returns: in units of y, also where the table was standardised: (), (N,), or (N, outputs);
-                 of classes, the most probable label, () or (N,).
+                 of classes, the most probable label, () or (N,). Those of a fit that diverged
+                 mean nothing: a Notice says so.
         """
-        return self._scores.labels(self._estimate.predict(x))
+        return self._scores.labels(self._predicted(x))
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """Probabilities of the classes, in the order of ``classes``: (N, K), or (K,) of one input.
 
         Raises:  ConfigError: the loss is neither logistic nor cross-entropy.
         """
-        return self._scores.probabilities(self._estimate.predict(x))
+        return self._scores.probabilities(self._predicted(x))
 
     def decision_function(self, x: Any) -> np.ndarray:
         """The scores h(x) of classes: log-odds (N,) under logistic, logits (N, K) else."""
+        return self._predicted(x)
+
+    def _predicted(self, x: Any) -> np.ndarray:
+        if self.status is Status.DIVERGED:
+            notify(_DIVERGED.format(self.reason.partition("; ")[0]))
         return self._estimate.predict(x)
 
     def as_start(self) -> Start:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thetahat.core.errors import ConfigError, StoreError
@@ -16,7 +16,7 @@ from thetahat.wandb._api_runs import Runs
 from thetahat.wandb._api_summary import ApiSummary
 from thetahat.wandb._api_sweep import ApiSweep
 from thetahat.wandb._artifacts import Artifact
-from thetahat.wandb._errors import CommError
+from thetahat.wandb._errors import CommError, UnknownProjectError
 from thetahat.wandb._run import current
 
 
@@ -48,14 +48,14 @@ class Api:
         self,
         path: str | None = None,
         filters: Mapping[str, Any] | None = None,
-        order: str = "+created_at",
+        order: str | Sequence[str] | None = "+created_at",
         per_page: int = 50,
         include_sweeps: bool = True,
         lazy: bool = True,
     ) -> Runs:
         """Return the runs of a project that pass the filters; ``entity/`` is left out of account.
 
-        Raises:  CommError: the store has no such project.
+        Raises:  CommError: the store has no such project, or a filter or an order is not answered.
         """
         project = self._project(path)
         return Runs(self, [run for run in self._all() if is_of(run, project)], filters, order)
@@ -164,7 +164,7 @@ class Api:
         known = projects_of(self._all())
         if word not in known:
             there = ", ".join(sorted(known)) or "none"
-            raise CommError(
+            raise UnknownProjectError(
                 f"the store {self.store.path} has no project {word!r}; its projects: {there}. Give"
                 " a sweep's project in its file, or by thetahat sweep --project"
             )

@@ -16,7 +16,7 @@ from thetahat.wandb._api_asked import AskedApi
 from thetahat.wandb._api_run import ApiRun, clean_key, is_of, projects_of
 from thetahat.wandb._artifacts import Artifact
 from thetahat.wandb._collection import KIND, Collection, current_aliases, number_of
-from thetahat.wandb._errors import CommError
+from thetahat.wandb._errors import CommError, UnknownProjectError
 from thetahat.wandb._media import Table
 from thetahat.wandb._run import current
 from thetahat.wandb._values import plain
@@ -118,7 +118,7 @@ class StoredArtifacts:
             ids = {row[0] for row in connection.execute(query, {"kind": KIND})}
         runs = self._runs
         if project is not None and project not in (there := projects_of(runs.values())):
-            raise CommError(
+            raise UnknownProjectError(
                 f"the store has no project {project!r}; its projects: {', '.join(sorted(there))}"
             )
         rows = [

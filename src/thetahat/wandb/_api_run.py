@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import math
@@ -13,10 +14,11 @@ from typing import Any
 from thetahat.core.errors import did_you_mean
 from thetahat.core.run import Status
 from thetahat.store import (
+    GIVEN_NAME,
     UNNAMED,
     RunRow,
     Store,
-    describe_run,
+    edit_run,
     list_files,
     list_tables,
     stored_values,
@@ -27,6 +29,7 @@ from thetahat.wandb._api_summary import ApiSummary
 from thetahat.wandb._artifacts import KIND, PART, Artifact
 from thetahat.wandb._errors import CommError
 from thetahat.wandb._run import OWN_STEP
+from thetahat.wandb._values import plain
 
 SAMPLES = 500
 """Rows of ``history`` unless the program asks for more, as in W&B."""
@@ -95,8 +98,8 @@ class ApiRun:
 
     @property
     def name(self) -> str:
-        """The name."""
-        return self._row.name
+        """The name that the program gave, which several runs may have; else the store's."""
+        return str(self._row.labels.get(GIVEN_NAME) or self._row.name)
 
     display_name = name
 
@@ -158,8 +161,12 @@ class ApiRun:
     @property
     def created_at(self) -> str:
         """When it began, as ``2026-11-29T19:00:00Z``."""
-        began = self._row.started or self._row.created
-        return f"{began.partition('.')[0].removesuffix('+00:00')}Z"
+        return f"{self.began.partition('.')[0].removesuffix('+00:00')}Z"
+
+    @property
+    def began(self) -> str:
+        """When it began, as exactly as the store knows it."""
+        return self._row.started or self._row.created
 
     @property
     def heartbeat_at(self) -> str | None:
@@ -170,8 +177,8 @@ class ApiRun:
 
     @functools.cached_property
     def config(self) -> dict[str, Any]:
-        """The config."""
-        return dict(self._row.config)
+        """The config; ``update`` writes what is changed in it."""
+        return copy.deepcopy(dict(self._row.config))
 
     @property
     def rawconfig(self) -> dict[str, Any]:
@@ -250,7 +257,17 @@ class ApiRun:
         max_step: int | None = None,
         **_: Any,
     ) -> Iterator[dict[str, Any]]:
-        """Yield all rows; with ``keys``, those that have all of them."""
+        """Return an iterator over all rows; with ``keys``, over those that have all of them.
+
+        Raises:  ValueError: ``keys`` is not a list of names.   CommError: a key of W&B's clock.
+        """
+        if keys is not None:
+            keys = _checked_keys(keys)
+        return self._scan(keys, min_step, max_step)
+
+    def _scan(
+        self, keys: list[str] | None, min_step: int | None, max_step: int | None
+    ) -> Iterator[dict[str, Any]]:
         for row in self._rows():
             step = row["_step"]
             if (min_step is not None and step < min_step) or (
@@ -273,7 +290,7 @@ class ApiRun:
         """Return rows as a frame: all, or ``samples`` at equal distances if there are more."""
         if stream in ("system", "events"):
             raise CommError("history(stream='system'): a store has no measurements of the machine")
-        wanted = None if keys is None else list(dict.fromkeys([x_axis, *keys]))
+        wanted = None if keys is None else list(dict.fromkeys([x_axis, *_checked_keys(keys)]))
         rows = list(self.scan_history(wanted))
         if len(rows) > samples:
             last, n = len(rows) - 1, max(samples - 1, 1)
@@ -347,12 +364,29 @@ class ApiRun:
     # -- changes --------------------------------------------------------------------------------
 
     def update(self) -> None:
-        """Write config, tags, notes, group and summary as they are now."""
+        """Write config, tags, notes, group and summary as they are now.
+
+        Raises:  CommError: a value of the config that the sweep proposed has been changed.
+        """
         labels = {"tags": list(self.tags), "notes": self.notes, "group": self.group}
-        given = {k: v for k, v in labels.items() if v}
+        before = self._row.config
+        values = {
+            name: now
+            for name, value in self.config.items()
+            if (now := plain(value)) != before.get(name) or type(now) is not type(before.get(name))
+        }
+        removed = [name for name in before if name not in self.config]
         with self._api.store.batch() as writer:
+            about = {"values": values, "removed": removed, "labels": labels}
             swept = self._row.sweep_id is not None
-            describe_run(writer, self._row.id, config=self.config, labels=given, swept=swept)
+            fixed = edit_run(writer, self._row.id, swept=swept, **about)
+        if fixed:
+            raise CommError(
+                f"the sweep proposed {', '.join(fixed)} for the run {self.name}: these values of"
+                " its config stay as they are; nothing was written"
+            )
+        self._row = self._api.store.run(self._row.id)
+        self.summary.update()
 
     save = update
 
@@ -378,6 +412,22 @@ class ApiRun:
 
     def __repr__(self) -> str:
         return f"<Run {'/'.join(self.path)} ({self.state})>"
+
+
+def _checked_keys(keys: Any) -> list[str]:
+    """Return the keys of a history.
+
+    Raises:  ValueError: they are no list of names, as in W&B.   CommError: the store has no clock
+             of each row.
+    """
+    if not isinstance(keys, (list, tuple)) or not all(isinstance(key, str) for key in keys):
+        raise ValueError(f"keys must be specified in a list of strings; got {keys!r}")
+    if clocks := [key for key in keys if key in ("_runtime", "_timestamp")]:
+        raise CommError(
+            f"the store keeps no clock of each row, so no {' and '.join(clocks)}; leave it out:"
+            " rows have _step"
+        )
+    return list(keys)
 
 
 def _whole(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from thetahat.store import RunRow
@@ -15,11 +15,24 @@ class Runs(Sequence[ApiRun]):
     """Runs of a project, in an order."""
 
     def __init__(
-        self, api: AskedApi, rows: Sequence[RunRow], filters: Mapping[str, Any] | None, order: str
+        self,
+        api: AskedApi,
+        rows: Sequence[RunRow],
+        filters: Mapping[str, Any] | None,
+        order: str | Sequence[str] | None,
     ) -> None:
         details = RunDetails(api.store)
         found = [ApiRun(api, row, details) for row in rows]
         self._runs = in_order([run for run in found if passes(run, filters or {})], order)
+        self._rest: Iterator[ApiRun] = iter(self._runs)
+
+    def __iter__(self) -> Iterator[ApiRun]:
+        return iter(self._runs)
+
+    def __next__(self) -> ApiRun:
+        return next(self._rest)
+
+    next = __next__
 
     def __getitem__(self, index: Any) -> Any:
         return self._runs[index]

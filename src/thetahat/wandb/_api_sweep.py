@@ -10,7 +10,7 @@ from thetahat.wandb._api_asked import AskedApi
 from thetahat.wandb._api_run import ApiRun
 from thetahat.wandb._api_runs import Runs
 from thetahat.wandb._errors import CommError
-from thetahat.wandb._query import in_order, passes
+from thetahat.wandb._query import in_order, order_of_sweep, values_at
 
 
 class ApiSweep:
@@ -69,20 +69,17 @@ class ApiSweep:
     def best_run(self, order: str | None = None) -> ApiRun | None:
         """Return the best run by the metric of the sweep; a failed run is never best.
 
+        By a metric that ``define_metric`` gave a summary, the run is the best by that.
+
+        Args:    order: such as ``+val_loss``; without a sign high values are best, as in W&B.
         Raises:  CommError: the sweep has no metric, and no order is given.
         """
-        order = order or self.order
+        order = order_of_sweep(order) if order else self.order
         if order is None:
             raise CommError(f"the sweep {self.id} has no metric; give best_run(order=)")
         well = [run for run in self.runs if run._row.status.well or not run._row.status.over]
-        name = order.lstrip("+-")
-        name = (
-            name
-            if name.partition(".")[0] in ("summary_metrics", "config")
-            else (f"summary_metrics.{name}")
-        )
-        found = [run for run in well if passes(run, {name: {"$exists": True}})]
-        return next(iter(in_order(found, order[:1].strip("s") + name)), None) if found else None
+        found = [run for run in well if values_at(run, order[1:], order[0])]
+        return in_order(found, [order], best=True)[0] if found else None
 
     def __repr__(self) -> str:
         return f"<Sweep {'/'.join(self.path)} ({self.state})>"

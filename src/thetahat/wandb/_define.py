@@ -11,6 +11,8 @@ from typing import Any
 from thetahat.wandb._run import Run, UsageError
 
 _KINDS = ("min", "max", "mean", "best", "last", "first", "copy", "none")
+KEPT = frozenset(_KINDS) - {"copy", "none"}
+"""Kinds that make a value of the summary, such as ``loss.min``."""
 
 
 @dataclass
@@ -102,8 +104,10 @@ def define(
     run._definitions = run._definitions or Definitions()
     run._definitions.known.append(_Definition(str(name), step, tuple(kinds), goal or "min", sync))
     axes = axes_of(run._definitions)
-    if axes:
-        run._label(axes=axes)
+    asked = [f"{d.pattern}.{k}" for d in run._definitions.known for k in d.kinds if k in KEPT]
+    labels = {"axes": axes, "summaries": list(dict.fromkeys(asked))}
+    if labels := {name: value for name, value in labels.items() if value}:
+        run._label(**labels)
     return Metric(str(name), step)
 
 

@@ -7,6 +7,10 @@ class CommError(Error):
     """Something that was asked for is not in the store."""
 
 
+class UnknownProjectError(CommError, ValueError):
+    """The store has no such project; W&B raises a ValueError."""
+
+
 class AuthenticationError(CommError):
     """Never raised: there are no accounts."""
 

@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -128,11 +128,14 @@ def _tables(store: Store, run: RunRow, files: Path) -> dict[int, dict[str, Any]]
     found: dict[int, dict[str, Any]] = {}
     for table in list_tables(store, run.id):
         columns = read_table(store, run.id, table.name, table.step)
+        step = table.step or 0
+        if table.kind == "histogram" and {*columns} == {"left", "right", "count"}:
+            found.setdefault(step, {})[table.name] = _histogram(columns)
+            continue
         cells = [column.tolist() for column in columns.values()]
         rows = [list(row) for row in zip(*cells, strict=True)]
         text = json.dumps({"columns": list(columns), "data": rows}).encode()
         digest = hashlib.sha256(text).hexdigest()
-        step = table.step or 0
         inner = f"media/table/{table.name}_{step}_{digest[:20]}.table.json"
         path = _inside(files, inner)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,17 +146,22 @@ def _tables(store: Store, run: RunRow, files: Path) -> dict[int, dict[str, Any]]
     return found
 
 
+def _histogram(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the table of a histogram as W&B has it: edges of the bins, and counts."""
+    left, right, count = (columns[name].tolist() for name in ("left", "right", "count"))
+    return {"_type": "histogram", "bins": [*left, *right[-1:]], "values": count}
+
+
 def _kept(store: Store, run: RunRow, files: Path) -> Iterator[str]:
     """Copy the files of a run, and yield their names."""
     latest = {file.name: file for file in list_files(store, run.id)}
     for name, file in latest.items():
         path = _inside(files, f"{name}/manifest.json" if file.kind == KIND else name)
-        if path.exists():
-            continue
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):  # another file has the folder's name
             path = files / path.relative_to(files).as_posix().replace("/", "_")
+        path = _free(path)
         shutil.copyfile(file.path, path)
         yield path.relative_to(files).as_posix()
 
@@ -162,6 +170,15 @@ def _inside(files: Path, name: str) -> Path:
     """Return where a file of this name lies: inside ``files``, as a name is a label, not a path."""
     parts = [part.replace(":", "_") for part in name.replace("\\", "/").split("/")]
     return files.joinpath(*[part for part in parts if part not in ("", ".", "..")] or ["file"])
+
+
+def _free(path: Path) -> Path:
+    """Return a path that no other file has: names that differ may make one path."""
+    found, k = path, 1
+    while found.exists():
+        k += 1
+        found = path.with_name(f"{path.stem}-{k}{path.suffix}")
+    return found
 
 
 def _item(name: str, value: Any) -> bytes:

@@ -75,6 +75,10 @@ def own_run(labels: dict[str, Any], resume: Any, wanted: str | None) -> Run:
         return run
     made = begin_run(None, name=name, project=project, store=None, labels=kept, own=True)
     made.quiet_end = True
+    if name is not None and made.name != name:  # the store tells runs apart by their names
+        from thetahat.store._described_run import GIVEN_NAME
+
+        made.describe({}, labels={GIVEN_NAME: name})
     return Run(made, labels)
 
 

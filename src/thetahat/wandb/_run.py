@@ -276,6 +276,7 @@ class Run:
         if number is not None:
             numbers[name] = number
         elif hasattr(value, "items") and not hasattr(value, "iloc"):
+            self._note_mapping(name)
             for path, leaf in leaves(value, f"{name}."):
                 self._take(path, leaf, numbers)
         elif value is not None:
@@ -307,7 +308,17 @@ class Run:
         elif self._sink is not None:
             self._sink.describe(changed)
 
-    def _tell_summary(self, values: dict[str, Any], removed: list[str]) -> None:
+    def _note_mapping(self, name: str) -> None:
+        """Keep the name of a mapping: its values have names with dots, as others may."""
+        known = self._labels.get("nested", ())
+        if name not in known:
+            self._label(nested=[*known, name])
+
+    def _tell_summary(
+        self, values: dict[str, Any], removed: list[str], mappings: Sequence[str] = ()
+    ) -> None:
+        for name in mappings:
+            self._note_mapping(name)
         numbers = _stored({k: v for k, v in values.items() if type(v) in (int, float)})
         words = {k: v for k, v in values.items() if type(v) not in (int, float) and v is not None}
         removed = [*removed, *(k for k, v in values.items() if v is None)]

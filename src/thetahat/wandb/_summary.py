@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 class Summary:
     """Values by name, as items and as attributes; nested ones also as ``summary["val"]["rmse"]``.
 
-    Args:    tell: called with each change by the program, and the names that it removed.
+    Args:    tell: called with each change by the program, the names that it removed, and those
+                   of values that are mappings.
     """
 
-    def __init__(self, tell: Callable[[dict[str, Any], list[str]], None]) -> None:
+    def __init__(self, tell: Callable[[dict[str, Any], list[str], list[str]], None]) -> None:
         object.__setattr__(self, "_items", {})
         object.__setattr__(self, "_tell", tell)
 
@@ -45,13 +46,14 @@ class Summary:
 
     def update(self, d: Mapping[str, Any] | None = None, **more: Any) -> None:
         """Take values."""
-        flat = dict(leaves({**(d or {}), **more}))
+        given = {**(d or {}), **more}
+        flat = dict(leaves(given))
         plainly = {}
         for name, value in flat.items():
             number = None if isinstance(value, (int, float)) else number_in(value)
             plainly[name] = plain(value) if number is None else number
         self._items.update(plainly)
-        self._tell(plainly, [])
+        self._tell(plainly, [], [str(name) for name in given if name not in flat])
 
     def _as_dict(self) -> dict[str, Any]:
         return dict(self._items)
@@ -72,7 +74,7 @@ class Summary:
 
     def __delitem__(self, key: str) -> None:
         del self._items[key]
-        self._tell({}, [key])
+        self._tell({}, [key], [])
 
     def __delattr__(self, key: str) -> None:
         del self[key]

@@ -104,7 +104,12 @@ def _describe_data(first: Result, table: Table) -> str:
         if (n := table.unweighted)
         else ""
     )
-    return f"{word(file)}: {word(what)} on {wide}, {len(table):,} rows ({', '.join(parts)}){left}"
+    idle = len(table) - sum(sizes.values())
+    unused = f"; {idle:,} {'is' if idle == 1 else 'are'} in no part" if idle else ""
+    return (
+        f"{word(file)}: {word(what)} on {wide}, {len(table):,} rows"
+        f" ({', '.join(parts)}){unused}{left}"
+    )
 
 
 def _print_members(bag: Bag, names: Sequence[str], setting: FitSettings, format: str) -> None:

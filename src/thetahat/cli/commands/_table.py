@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,8 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "parquet":
         _write_parquet(args.output, columns)
     else:
-        rows = rows() if callable(rows) else rows
-        _print(rows, args)
+        _print(rows, len(next(iter(columns.values()), ())), args)
     if note:
         print_beside(note)
     return 0
@@ -142,7 +143,7 @@ def _of_run(store: Store, args: argparse.Namespace) -> tuple[Any, dict[str, Any]
     from thetahat.store import read_table
 
     columns = _chosen(read_table(store, store.run(args.of).id, args.name), args)
-    return lambda: _rows(columns), columns, ""
+    return functools.partial(_rows, columns), columns, ""
 
 
 def _of_sweep(
@@ -172,7 +173,8 @@ def _of_sweep(
         f"{ends[w]:,} {w}" for w in ("failed", "unfinished", "without the table") if ends.get(w)
     ]
     note = "; ".join([f"{args.name}: quantiles over {many_runs(runs)}", *lost])
-    return rows, {key: [row.get(key) for row in rows] for key in keys}, note
+    quantiles = {key: [row.get(key) for row in rows] for key in keys}
+    return lambda most: rows[:most], quantiles, note
 
 
 def _stacked(
@@ -181,7 +183,7 @@ def _stacked(
     """Return all rows of all runs, with run, status and config."""
     import numpy as np
 
-    from thetahat.analysis import flat_config
+    from thetahat.analysis import flat_config, free_name
     from thetahat.store import stack_tables, tried_runs
 
     stack = stack_tables(store, sweep.id, args.name, args.columns or None)
@@ -191,12 +193,10 @@ def _stacked(
     columns: dict[str, Any] = {}
 
     def add(head: str, key: str, values: Sequence[Any]) -> None:
-        own = f"{head}.{key}" if key in stack.columns or key in columns else key
-        made = np.array(values) if set(map(type, values)) <= {int, float, bool} else None
-        if made is None:
-            made = np.empty(len(values), object)
-            made[:] = [None if value is None else str(value) for value in values]
-        columns[own] = made[places]
+        numbers = {*map(type, values)} <= {int, float, bool, type(None)}
+        made = np.empty(len(values), object)
+        made[:] = [v if numbers or v is None else str(v) for v in values]
+        columns[free_name(key, head, {*stack.names, *columns})] = made[places]
 
     add("run", "name", [run.name for run in runs])
     add("run", "status", [str(run.status) for run in runs])
@@ -207,7 +207,7 @@ def _stacked(
     note = f"{args.name}: {many_runs(len(runs))}" + (
         f"; {many_runs(without)} without this table" if without else ""
     )
-    return lambda: _rows(columns), columns, note
+    return functools.partial(_rows, columns), columns, note
 
 
 def _chosen(columns: Mapping[str, Any], args: argparse.Namespace) -> dict[str, Any]:
@@ -230,23 +230,40 @@ def _probabilities(text: str) -> list[float]:
         raise argparse.ArgumentTypeError(said) from None
 
 
-def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
-    lists = [v.tolist() if hasattr(v, "tolist") else list(v) for v in columns.values()]
+def _rows(columns: Mapping[str, Any], most: int | None) -> list[dict[str, Any]]:
+    """Return the first rows of columns."""
+    parts = [values[:most] for values in columns.values()]
+    lists = [part.tolist() if hasattr(part, "tolist") else list(part) for part in parts]
     return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
 
 
-def _print(rows: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> None:
+def _print(
+    rows_of: Callable[[int | None], list[dict[str, Any]]], count: int, args: argparse.Namespace
+) -> None:
+    """Print rows, or write them to a file.
+
+    Args:    rows_of: returns the first rows, or all.   count: how many there are.
+    """
     from thetahat.format import table
 
+    on_screen = args.format == "table" and not args.output
+    rows = [
+        {name: _word_of_infinity(value) for name, value in row.items()}
+        for row in rows_of(_MOST_PRINTED if on_screen else None)
+    ]
     if args.output:
         with _written(args.output) as new:
             new.write_text(table(rows, None, args.format), encoding="utf-8")
-        print_beside(f"{args.output}: {len(rows):,} rows")
+        print_beside(f"{args.output}: {count:,} rows")
         return
-    shown = rows[:_MOST_PRINTED] if args.format == "table" else rows
-    print_table(shown, None, args.format)
-    if len(shown) < len(rows):
-        print_beside(f"the first {len(shown):,} of {len(rows):,} rows; --format csv gives all")
+    print_table(rows, None, args.format)
+    if len(rows) < count:
+        print_beside(f"the first {len(rows):,} of {count:,} rows; --format csv gives all")
+
+
+def _word_of_infinity(value: Any) -> Any:
+    """Return infinity as text, as JSON has no number for it; a blank or null is a missing one."""
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
 
 
 @contextmanager
@@ -271,20 +288,14 @@ def _write_parquet(path: str, columns: Mapping[str, Any]) -> None:
 
     Raises:  MissingExtra: pyarrow is not installed.   ConfigError: the file cannot be written.
     """
-    from thetahat.core.json import to_json
+    from thetahat.store._runs_table import arrow_column
 
     try:
         import pyarrow
         from pyarrow import parquet
     except ModuleNotFoundError:
         raise MissingExtra("writing Parquet", "tables") from None
-    made = {}
-    for name, values in columns.items():
-        if getattr(getattr(values, "dtype", None), "kind", "") == "O":
-            values = [v if v is None or isinstance(v, str) else to_json(v) for v in values]
-            made[name] = pyarrow.array(values, pyarrow.string())
-        else:
-            made[name] = pyarrow.array(values)
+    made = {name: arrow_column(values) for name, values in columns.items()}
     with _written(path) as new:
         parquet.write_table(pyarrow.table(made), new)
     rows = len(next(iter(columns.values()), ()))

@@ -1,4 +1,4 @@
-"""The beginning of a cohort: its data, then its first states, drawn by two small programs.
+"""The beginning of a cohort: its data, then its first states, drawn on the host or by programs.
 
 The data have a program of their own, so that nothing of the model can reach a bit of them, and so
 that hypothesis classes of other sizes find it compiled.
@@ -22,6 +22,7 @@ from thetahat.train.jax._compile import Busy, compilations, compile_draw
 from thetahat.train.jax._compiled import compiled, reused
 from thetahat.train.jax._disk import load, save
 from thetahat.train.jax._fingerprint import settings
+from thetahat.train.jax._host_draws import host_draws
 from thetahat.train.jax._jaxpr_key import JaxprKey, NotComparable, without_dead_code
 from thetahat.train.jax._staging import Staged
 
@@ -54,6 +55,17 @@ class _Part:
         """The outputs at traced parameters, own (C,) and common."""
         one = partial(jaxpr_as_fun(self.closed), *tables)
         return _draw(one, self.owned, self.size, own, common)
+
+    def here(self) -> _Program | None:
+        """``draw`` on the host; None where a program draws."""
+        found = host_draws(self.closed, self.size)
+        if found is None:
+            return None
+
+        def draw(tables: Any, own: Any, common: Any) -> list[Any]:
+            return jax.device_put(found.members(tables, own, common, self.size, self.owned))
+
+        return draw
 
     def found(self, own: Any, common: Any) -> _Program | None:
         """``draw``, compiled for another task that draws the same."""
@@ -159,13 +171,12 @@ class Beginning:
         """States with their leading axis C; made arrays with one where they differ."""
         if self._runs is None:
             parts = [part for _, part in self._parts]
-            found = None
-            if self._padded is not None:
-                found = self._padded.program(parts[-1], own, common)
-            if found is None:
-                self._runs = _compile(parts, own, common)
-            else:
-                self._runs = [*_compile(parts[:-1], own, common), found]
+            runs = [part.here() for part in parts]
+            if runs[-1] is None and self._padded is not None:
+                runs[-1] = self._padded.program(parts[-1], own, common)
+            others = [part for part, run in zip(parts, runs, strict=True) if run is None]
+            made = iter(_compile(others, own, common))
+            self._runs = [next(made) if run is None else run for run in runs]
         runs = zip(self._runs, self._parts, strict=True)
         drawn = [run(part.tables, own, common) for run, (_, part) in runs]
         return self._whole(jax.block_until_ready(drawn))

@@ -125,8 +125,8 @@ def refuse_rounding(data: Any, dtype: str, *, whole: bool) -> None:
             raise DataError(f"{where} has the shape {leaf.shape}, and no column; give at least one")
         rows = _READ if isinstance(leaf, ON_DISK) else _LOOKED_AT // math.prod(leaf.shape[1:])
         some = np.array(leaf[:: -(-len(leaf) // max(rows, 2))], np.float64)
-        if leaf is getattr(data.train, "x", None):
-            some[:, _unseen(data.transform)] = 0.0
+        if leaf is getattr(data.train, "x", None) and np.any(unseen := _unseen(data.transform)):
+            some[:, unseen] = 0.0
         _refuse_spread(lambda at, where=where: _column(data, where, at), some, dtype)
 
 
