@@ -55,7 +55,7 @@ def test_flags_elsewhere_in_the_docs_exist():
     known |= {"--width", "--lr", "--batch_size", "--epochs", "--seed", "--learning_rate"}
     known |= {"--clip"}
     # The benchmarks'.
-    known |= {"--write", "--repeats"}
+    known |= {"--write", "--repeats", "--postgres"}
     # Julia's, in a command of a sweep file.
     known |= {"--project"}
     # XLA's, in XLA_FLAGS.

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from thetahat.store import Store
+
+# The rules are a function of their own; the error is wandb's, which has no name of ours.
 from thetahat.wandb._conditions import holds
 from thetahat.wandb._errors import CommError
 
