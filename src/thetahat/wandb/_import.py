@@ -59,6 +59,8 @@ class OfflineRun:
     rows: dict[int, dict[str, float]] = field(default_factory=dict)
     media: list[tuple[int, str, Mapping[str, Any]]] = field(default_factory=list)
     values: LastValues = field(default_factory=LastValues)
+    mappings: dict[str, None] = field(default_factory=dict)
+    """Names that were logged as mappings, in order."""
     began: float | None = None
     seconds: float = 0.0
     exit_code: int | None = None
@@ -129,6 +131,7 @@ def _take(run: OfflineRun, record: Any) -> None:
                 run.rows.setdefault(record.step, {}).update(row)
             run.values.log(record.values)
             run.values.put({}, record.words)
+            run.mappings |= dict.fromkeys(sorted(record.mappings))
             run.media += [(record.step, name, about) for name, about in record.media.items()]
         case WandbSummary():
             run.values.put(record.values, record.words, record.removed)
@@ -161,6 +164,8 @@ def import_run(store: Store, path: Path, project: str | None = None) -> Imported
     if run.id and knows_id(store, run.id, run.labels.get("project") or project):
         return None
     labels = {k: v for k, v in run.labels.items() if k not in ("project", "entity")}
+    if run.mappings:
+        labels["nested"] = list(run.mappings)
     began = datetime.fromtimestamp(run.began or path.stat().st_mtime, UTC)
     new = NewRun(
         config=run.config,

@@ -15,7 +15,7 @@ from thetahat.store._logged_things import record_file, record_table
 from thetahat.wandb._run import Run, UsageError, warn
 
 MANY = 32
-"""An array of more values than this becomes a histogram, as in W&B."""
+"""An array of more values than this becomes a histogram, of as many bins, as in W&B."""
 _BINS = 64
 
 
@@ -436,7 +436,7 @@ def _as_media(value: Any) -> Media | None:
         value = value.detach().cpu().numpy()
     if hasattr(value, "__array__") and getattr(value, "size", 0) > MANY:
         kind = getattr(getattr(value, "dtype", None), "kind", "")
-        return Histogram(value) if kind in "fiub" else None
+        return Histogram(value, num_bins=MANY) if kind in "fiub" else None
     return None
 
 

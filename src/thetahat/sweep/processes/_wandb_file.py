@@ -47,6 +47,8 @@ class Row:
     """Texts, booleans and lists."""
     media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Images, tables and other media by name: their ``_type``, ``path`` and the like."""
+    mappings: frozenset[str] = frozenset()
+    """Names of the values that are mappings: the row has their leaves under dotted names."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class WandbSummary:
     removed: tuple[str, ...] = field(default=())
     words: Mapping[str, Any] = field(default_factory=dict)
     media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    mappings: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def _row(data: bytes) -> Row:
         elif number == 2:
             found = dict(fields(_message(value))).get(1, step)
             step = found if isinstance(found, int) else step
-    return Row(step, *_parts(items))
+    return Row(step, *_parts(items), _mappings(items))
 
 
 def _summary(data: bytes) -> WandbSummary:
@@ -180,7 +183,7 @@ def _summary(data: bytes) -> WandbSummary:
             else:
                 removed.append(".".join(path))
     values, words, media = _parts(items)
-    return WandbSummary(values, tuple(removed), words, media)
+    return WandbSummary(values, tuple(removed), words, media, _mappings(items))
 
 
 def _config(data: bytes) -> WandbConfig:
@@ -274,6 +277,17 @@ def _parts(
         elif value is not None:
             words[".".join(path)] = value
     return numbers, words, {".".join(path): found for path, found in media.items()}
+
+
+def _mappings(items: Iterable[tuple[Keys, Any]]) -> frozenset[str]:
+    """Return the names of the values that are mappings, but are no media."""
+    return frozenset(
+        path[0]
+        for path, item in items
+        if path
+        and path[0] not in _OWN
+        and (path[1:] or (isinstance(item, dict) and _MEDIA not in item))
+    )
 
 
 def _leaves(path: Keys, item: Any) -> Iterator[tuple[Keys, Any]]:
