@@ -122,6 +122,8 @@ def read_run(path: Path) -> OfflineRun:
 
 
 def _take(run: OfflineRun, record: Any) -> None:
+    if isinstance(record, Row | WandbSummary):
+        run.mappings |= dict.fromkeys(sorted(record.mappings))
     match record:
         case Row():
             row = dict(record.values)
@@ -131,7 +133,6 @@ def _take(run: OfflineRun, record: Any) -> None:
                 run.rows.setdefault(record.step, {}).update(row)
             run.values.log(record.values)
             run.values.put({}, record.words)
-            run.mappings |= dict.fromkeys(sorted(record.mappings))
             run.media += [(record.step, name, about) for name, about in record.media.items()]
         case WandbSummary():
             run.values.put(record.values, record.words, record.removed)

@@ -170,7 +170,8 @@ def _row(data: bytes) -> Row:
         elif number == 2:
             found = dict(fields(_message(value))).get(1, step)
             step = found if isinstance(found, int) else step
-    return Row(step, *_parts(items), _mappings(items))
+    values, words, media = _parts(items)
+    return Row(step, values, words, media, _mappings(items) - {*media})
 
 
 def _summary(data: bytes) -> WandbSummary:
@@ -183,7 +184,7 @@ def _summary(data: bytes) -> WandbSummary:
             else:
                 removed.append(".".join(path))
     values, words, media = _parts(items)
-    return WandbSummary(values, tuple(removed), words, media, _mappings(items))
+    return WandbSummary(values, tuple(removed), words, media, _mappings(items) - {*media})
 
 
 def _config(data: bytes) -> WandbConfig:
@@ -280,13 +281,11 @@ def _parts(
 
 
 def _mappings(items: Iterable[tuple[Keys, Any]]) -> frozenset[str]:
-    """Return the names of the values that are mappings, but are no media."""
+    """Return the names of the values that are mappings; media are some of them."""
     return frozenset(
         path[0]
         for path, item in items
-        if path
-        and path[0] not in _OWN
-        and (path[1:] or (isinstance(item, dict) and _MEDIA not in item))
+        if path and path[0] not in _OWN and (path[1:] or isinstance(item, dict))
     )
 
 
