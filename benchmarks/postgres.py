@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,12 +36,18 @@ class OwnServer:
         name = f"store{self._stores}"
         return f"{self._server.create(name)}?folder={self._folder.name}/{name}"
 
-    def cpu_s(self) -> float:
-        """Processor time of the server so far, of processes that live and of those that ended."""
-        assert (
-            self._server._server is not None
-        )  # the tests' own server, whose processes are counted
-        main = psutil.Process(self._server._server.pid)
+    def cpu_s(self, *, alone: bool = False) -> float:
+        """Processor time of the server so far, of processes that live and of those that ended.
+
+        Args:    alone: all clients have left: wait until their processes have ended, since the
+                 time of one that is just ending is in neither number.
+        """
+        running = self._server._server  # the tests' own server, whose processes are counted
+        assert running is not None
+        main = psutil.Process(running.pid)
+        give_up = time.monotonic() + 30
+        while alone and any(map(_serves, main.children())) and time.monotonic() < give_up:
+            time.sleep(0.01)
         own = main.cpu_times()
         children = [one.cpu_times() for one in main.children()]
         ended = own.children_user + own.children_system
@@ -56,3 +63,12 @@ class OwnServer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _serves(process: psutil.Process) -> bool:
+    """Whether a process of the server has a client, or is ending."""
+    try:
+        words = " ".join(process.cmdline())
+    except psutil.Error:
+        return True
+    return not words or "127.0.0.1" in words

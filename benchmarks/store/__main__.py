@@ -154,7 +154,7 @@ def once(name: str, url: str | None = None, server: OwnServer | None = None) -> 
         began, cpu = time.perf_counter(), time.process_time()
         ids = WAYS[name](url or folder)
         took, used = time.perf_counter() - began, time.process_time() - cpu
-        served = server.cpu_s() - before if server else math.inf
+        served = server.cpu_s(alone=True) - before if server else math.inf
         size = sum(f.stat().st_size for f in folder.glob("*.db"))
         count = counted(url or folder, ids)
         wanted = N // 10 if name == "sqlite3, row and commit" else N

@@ -71,9 +71,9 @@ def once(
     start.wait()
     before = server.cpu_s() if server else 0.0
     found = [told.get() for _ in agents]
-    used = server.cpu_s() - before if server else 0.0
     for agent in agents:
         agent.join()
+    used = server.cpu_s(alone=True) - before if server else 0.0
     waits = sorted(wait for *_, each in found for wait in each)
     took = max(ended for _, ended, *_ in found) - min(began for began, *_ in found)
     with open_store(url, create=False) as store:

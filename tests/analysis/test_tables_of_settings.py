@@ -99,12 +99,12 @@ def test_quantiles_of_infinite_numbers_are_those_of_pandas(
     assert ragged.tolist() == [[6.0, 6.0, 5.5, 5.0, 5.0]]
     flags = ["table", "last", "pol", "--by", "n", "--store", str(made[0]), "--format"]
     assert run([*flags, "csv"]) == 0
-    assert capsys.readouterr().out.splitlines()[1].endswith(",1.0,10.0,inf,3")
+    assert capsys.readouterr().out.splitlines()[1].endswith(",1.0,10.0,inf,3,")
     assert run([*flags, "json"]) == 0
     rows = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert (rows[0]["e q95"], rows[1]["e q5"], rows[0]["wd"]) == ("inf", "-inf", None)
     assert run([*flags, "table"]) == 0
-    assert capsys.readouterr().out.splitlines()[2].endswith("inf       3")
+    assert capsys.readouterr().out.splitlines()[2].split()[-5:] == ["1", "10", "inf", "3", "–"]
 
 
 def test_a_parameter_without_a_value_stays_a_number_in_parquet(

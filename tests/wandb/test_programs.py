@@ -149,7 +149,7 @@ def test_folds_in_child_processes_are_runs_of_the_group(here: Path, store: Store
 def facts(store: Store, row: RunRow) -> dict[str, Any]:
     """All of a run that two ways of keeping it must agree on."""
     run = store.run(row.id)
-    own = ("id", "axes", "alerts", "summaries")
+    own = ("id", "axes", "alerts")
     history = {name: column.tolist() for name, column in store.history(run.id).items()}
     return {
         "config": run.config,

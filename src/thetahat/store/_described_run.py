@@ -16,8 +16,8 @@ _WRITE = (
     "UPDATE runs SET name = :name, config = :config, proposed = :proposed, labels = :labels,"
     " project = :project WHERE id = :run"
 )
-GIVEN_NAME = "given_name"
-"""The label of a run whose name in the store had a number appended: the name without it."""
+GIVEN_NAME = "_given_name"
+"""The hidden label of a run whose name in the store had a number appended: the name without it."""
 _TAKEN = "SELECT id FROM runs WHERE name = :name AND id <> :run"
 
 

@@ -229,11 +229,19 @@ def read_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], folder: Path)
     return read
 
 
+def _shown(labels: dict[str, Any]) -> dict[str, Any]:
+    """Leave out labels such as ``_nested``: what a module notes for itself is no label of a run."""
+    hidden = any(name.startswith("_") for name in labels)
+    return {k: v for k, v in labels.items() if not k.startswith("_")} if hidden else labels
+
+
 def _decode(columns: dict[str, list[Any]], folder: Path) -> None:
     """Replace the stored values of some rows by what RunRow has."""
     for name in _JSON:
         if name in columns and name != "metrics":
             columns[name] = parse_all(columns[name])
+    if "labels" in columns:
+        columns["labels"] = [_shown(labels) for labels in columns["labels"]]
     columns["metrics"] = logged_metrics(columns["metrics"], columns["last"])
     columns["counted"] = list(map(_counted, columns["last"], columns["epochs"]))
     proposed = columns["proposed"]

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from thetahat.core.errors import did_you_mean
+from thetahat.core.json import from_json
 from thetahat.core.run import Status
 from thetahat.store import (
     GIVEN_NAME,
@@ -54,6 +55,15 @@ class RunDetails:
         """Texts and booleans by run."""
         found = stored_values(self._store, "detail", "logged")
         return {run: value or {} for run, value in found.items()}
+
+    @functools.cached_property
+    def hidden(self) -> dict[str, dict[str, Any]]:
+        """Hidden labels by run, such as ``_nested``."""
+        from sqlalchemy import text
+
+        with self._store.reading() as connection:
+            rows = connection.execute(text("SELECT id, labels FROM runs")).all()
+        return {run: from_json(labels) for run, labels in rows if '"_' in labels}
 
     @functools.cached_property
     def steps(self) -> dict[str, int | None]:
@@ -99,7 +109,8 @@ class ApiRun:
     @property
     def name(self) -> str:
         """The name that the program gave, which several runs may have; else the store's."""
-        return str(self._row.labels.get(GIVEN_NAME) or self._row.name)
+        hidden = self._details.hidden.get(self._row.id, {})
+        return str(hidden.get(GIVEN_NAME) or self._row.name)
 
     display_name = name
 
@@ -193,7 +204,8 @@ class ApiRun:
     @functools.cached_property
     def summary(self) -> ApiSummary:
         """The last value of all that it logged, and what its program put there."""
-        return ApiSummary(self._api.store, self._row, self._summary())
+        hidden = self._details.hidden.get(self._row.id, {})
+        return ApiSummary(self._api.store, self._row, self._summary(), hidden)
 
     @property
     def summary_metrics(self) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 from thetahat.core.json import from_json, to_json
 from thetahat.store import RunRow, Store
 from thetahat.wandb._conditions import Kept
-from thetahat.wandb._run import OWN_STEP
+from thetahat.wandb._define import SUMMARIES
+from thetahat.wandb._run import NESTED, OWN_STEP
 from thetahat.wandb._values import leaves, nested, plain
 
 _READ = "SELECT metrics, detail, labels FROM runs WHERE id = :run"
@@ -22,12 +23,16 @@ class ApiSummary(Mapping[str, Any]):
     A value is under the name that it was logged by: ``log({"val.rmse": 1})`` makes
     ``summary["val.rmse"]``, and ``log({"val": {"rmse": 1}})`` makes ``summary["val"]["rmse"]``.
     Each can be read by the other's name too.
+
+    Args:    hidden: the run's hidden labels, which say what was logged as a mapping.
     """
 
-    def __init__(self, store: Store, run: RunRow, flat: Mapping[str, Any]) -> None:
+    def __init__(
+        self, store: Store, run: RunRow, flat: Mapping[str, Any], hidden: Mapping[str, Any]
+    ) -> None:
         self._store, self._row, self._flat = store, run, dict(flat)
-        self._mappings = set(run.labels.get("nested", ()))
-        self._kept = tuple(run.labels.get("summaries", ()))
+        self._mappings = set(hidden.get(NESTED, ()))
+        self._kept = tuple(hidden.get(SUMMARIES, ()))
         self._items = _as_logged(self._flat, self._mappings, self._kept)
 
     def update(self, values: Mapping[str, Any] | None = None) -> None:
@@ -54,7 +59,7 @@ class ApiSummary(Mapping[str, Any]):
                 into = metrics if type(value) in (int, float) else words
                 into[_stored(name) if into is metrics else name] = value
             if self._mappings:
-                labels["nested"] = sorted({*labels.get("nested", ()), *self._mappings})
+                labels[NESTED] = sorted({*labels.get(NESTED, ()), *self._mappings})
             given = {
                 "metrics": to_json(metrics, numbers=True),
                 "detail": to_json({**detail, "logged": words}),

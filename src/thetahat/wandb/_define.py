@@ -13,6 +13,8 @@ from thetahat.wandb._run import Run, UsageError
 _KINDS = ("min", "max", "mean", "best", "last", "first", "copy", "none")
 KEPT = frozenset(_KINDS) - {"copy", "none"}
 """Kinds that make a value of the summary, such as ``loss.min``."""
+SUMMARIES = "_summaries"
+"""The hidden label with these values: ``loss.min``, ``val/*.max``."""
 
 
 @dataclass
@@ -105,7 +107,7 @@ def define(
     run._definitions.known.append(_Definition(str(name), step, tuple(kinds), goal or "min", sync))
     axes = axes_of(run._definitions)
     asked = [f"{d.pattern}.{k}" for d in run._definitions.known for k in d.kinds if k in KEPT]
-    labels = {"axes": axes, "summaries": list(dict.fromkeys(asked))}
+    labels = {"axes": axes, SUMMARIES: list(dict.fromkeys(asked))}
     if labels := {name: value for name, value in labels.items() if value}:
         run._label(**labels)
     return Metric(str(name), step)

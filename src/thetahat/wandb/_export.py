@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def _records(
 ) -> Iterator[tuple[_Field, ...]]:
     labels = run.labels
     config = [(1, _item(name, value)) for name, value in run.config.items()]
-    seconds, nested = began.timestamp(), labels.get("nested", ())
+    seconds = began.timestamp()
     clock = ((1, int(seconds)), (2, int(seconds % 1 * 1e9)))
     yield (
         (
@@ -95,15 +95,15 @@ def _records(
     steps = _rows(store, run)
     for step in sorted({*steps, *media}):
         row = {**steps.get(step, {}), **media.get(step, {}), "_step": step}
-        items = [(1, _item(name, value, nested)) for name, value in row.items()]
+        items = [(1, _item(name, value)) for name, value in row.items()]
         yield ((_HISTORY, _message(*items, (2, _message((1, step))))),)
     metrics = {k: math.nan if v is None else v for k, v in run.metrics.items()}
     summary = {**metrics, **(run.detail or {}).get("logged", {})}
     if OWN_STEP in summary:
         summary["step"] = summary.pop(OWN_STEP)
-    yield (
-        (_SUMMARY, _message(*((1, _item(name, value, nested)) for name, value in summary.items()))),
-    )
+    mappings = labels.get("nested", ())
+    items = [(1, _item(name, value, mappings)) for name, value in summary.items()]
+    yield ((_SUMMARY, _message(*items)),)
     for name in _kept(store, run, files):
         yield ((_FILES, _message((1, _message((1, name))))),)
     ended = run.total_seconds or 0.0
@@ -183,13 +183,10 @@ def _free(path: Path) -> Path:
     return found
 
 
-def _item(name: str, value: Any, nested: Iterable[str] = ()) -> bytes:
-    """Return a value with its keys: those of a mapping that was logged are apart.
-
-    Args:    nested: names that were logged as mappings.
-    """
-    top = max((one for one in nested if name.startswith(f"{one}.")), key=len, default=None)
-    keys = [name] if top is None else [top, *name[len(top) + 1 :].split(".")]
+def _item(name: str, value: Any, mappings: Collection[str] = ()) -> bytes:
+    """Return a value by its name, or below the mapping that has it."""
+    above = next((m for m in mappings if name.startswith(f"{m}.")), None)
+    keys = [name] if above is None else [above, *name[len(above) + 1 :].split(".")]
     return _message(*((2, key) for key in keys), (16, json.dumps(value)))
 
 

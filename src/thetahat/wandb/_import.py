@@ -59,8 +59,6 @@ class OfflineRun:
     rows: dict[int, dict[str, float]] = field(default_factory=dict)
     media: list[tuple[int, str, Mapping[str, Any]]] = field(default_factory=list)
     values: LastValues = field(default_factory=LastValues)
-    mappings: dict[str, None] = field(default_factory=dict)
-    """Names that were logged as mappings, in order."""
     began: float | None = None
     seconds: float = 0.0
     exit_code: int | None = None
@@ -122,8 +120,6 @@ def read_run(path: Path) -> OfflineRun:
 
 
 def _take(run: OfflineRun, record: Any) -> None:
-    if isinstance(record, Row | WandbSummary):
-        run.mappings |= dict.fromkeys(sorted(record.mappings))
     match record:
         case Row():
             row = dict(record.values)
@@ -136,6 +132,9 @@ def _take(run: OfflineRun, record: Any) -> None:
             run.media += [(record.step, name, about) for name, about in record.media.items()]
         case WandbSummary():
             run.values.put(record.values, record.words, record.removed)
+            if record.mappings:
+                known = run.labels.get("nested", ())
+                run.labels["nested"] = list(dict.fromkeys([*known, *record.mappings]))
         case Named():
             run.name, run.began = record.name or run.name, record.began or run.began
             run.id = record.place.get("id", run.id)
@@ -165,8 +164,6 @@ def import_run(store: Store, path: Path, project: str | None = None) -> Imported
     if run.id and knows_id(store, run.id, run.labels.get("project") or project):
         return None
     labels = {k: v for k, v in run.labels.items() if k not in ("project", "entity")}
-    if run.mappings:
-        labels["nested"] = list(run.mappings)
     began = datetime.fromtimestamp(run.began or path.stat().st_mtime, UTC)
     new = NewRun(
         config=run.config,

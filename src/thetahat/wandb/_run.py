@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 OWN_STEP = "step (logged)"
 """The column of a program's own ``step``: the store counts rows by W&B's."""
+NESTED = "_nested"
+"""The hidden label with the names of what was logged as a mapping."""
 _ENVIRONMENT = {
     "project": "WANDB_PROJECT",
     "group": "WANDB_RUN_GROUP",
@@ -310,9 +312,9 @@ class Run:
 
     def _note_mapping(self, name: str) -> None:
         """Keep the name of a mapping: its values have names with dots, as others may."""
-        known = self._labels.get("nested", ())
+        known = self._labels.get(NESTED, ())
         if name not in known:
-            self._label(nested=[*known, name])
+            self._label(**{NESTED: [*known, name]})
 
     def _tell_summary(
         self, values: dict[str, Any], removed: list[str], mappings: Sequence[str] = ()

@@ -47,8 +47,6 @@ class Row:
     """Texts, booleans and lists."""
     media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Images, tables and other media by name: their ``_type``, ``path`` and the like."""
-    mappings: frozenset[str] = frozenset()
-    """Names of the values that are mappings: the row has their leaves under dotted names."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,8 @@ class WandbSummary:
     removed: tuple[str, ...] = field(default=())
     words: Mapping[str, Any] = field(default_factory=dict)
     media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    mappings: frozenset[str] = frozenset()
+    mappings: tuple[str, ...] = field(default=(), compare=False)
+    """Names of values that are mappings: theirs have names with dots, as others may."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +169,7 @@ def _row(data: bytes) -> Row:
         elif number == 2:
             found = dict(fields(_message(value))).get(1, step)
             step = found if isinstance(found, int) else step
-    values, words, media = _parts(items)
-    return Row(step, values, words, media, _mappings(items) - {*media})
+    return Row(step, *_parts(items))
 
 
 def _summary(data: bytes) -> WandbSummary:
@@ -184,7 +182,13 @@ def _summary(data: bytes) -> WandbSummary:
             else:
                 removed.append(".".join(path))
     values, words, media = _parts(items)
-    return WandbSummary(values, tuple(removed), words, media, _mappings(items) - {*media})
+    nested = {
+        path[0]: 0
+        for path, item in items
+        if path and path[0] not in media and (path[1:] or isinstance(item, dict))
+    }
+    mine = tuple(name for name in nested if name.partition(".")[0] not in _OWN)
+    return WandbSummary(values, tuple(removed), words, media, mine)
 
 
 def _config(data: bytes) -> WandbConfig:
@@ -278,15 +282,6 @@ def _parts(
         elif value is not None:
             words[".".join(path)] = value
     return numbers, words, {".".join(path): found for path, found in media.items()}
-
-
-def _mappings(items: Iterable[tuple[Keys, Any]]) -> frozenset[str]:
-    """Return the names of the values that are mappings; media are some of them."""
-    return frozenset(
-        path[0]
-        for path, item in items
-        if path and path[0] not in _OWN and (path[1:] or isinstance(item, dict))
-    )
 
 
 def _leaves(path: Keys, item: Any) -> Iterator[tuple[Keys, Any]]:
