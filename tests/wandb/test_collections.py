@@ -172,3 +172,18 @@ def test_columns_of_one_name_are_all_kept(
         "x_2": [3],
     }
     assert "two columns of one name; they are kept as x, x_3, x_2" in capsys.readouterr().err
+
+
+def test_values_of_a_mapping_come_back_from_an_export_as_one(client, here, thetahat) -> None:
+    with client.init(project="p", id="n") as run:
+        run.log({"val": {"acc": 1}, "a.b": 2})
+    assert thetahat("export", "out", "--to", "wandb")[0] == 0
+    assert thetahat("import", "wandb", "out", "--store", "again")[0] == 0
+    for place in (".thetahat", "again"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("THETAHAT_STORE", place)
+            summary = client.Api().run("p/n").summary
+            assert {name: summary[name] for name in summary if name[0] != "_"} == {
+                "val": {"acc": 1},
+                "a.b": 2,
+            }

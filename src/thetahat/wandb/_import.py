@@ -34,9 +34,10 @@ from thetahat.sweep.processes._wandb_file import (
     WandbSummary,
     read_record,
 )
+from thetahat.wandb._define import KEPT, SUMMARIES
 from thetahat.wandb._files import KIND
 from thetahat.wandb._media import distinct
-from thetahat.wandb._run import OWN_STEP
+from thetahat.wandb._run import NESTED, OWN_STEP
 
 _OWN_FILES = frozenset(
     {
@@ -59,6 +60,8 @@ class OfflineRun:
     rows: dict[int, dict[str, float]] = field(default_factory=dict)
     media: list[tuple[int, str, Mapping[str, Any]]] = field(default_factory=list)
     values: LastValues = field(default_factory=LastValues)
+    mappings: dict[str, None] = field(default_factory=dict)
+    """Names of the summary's values that are mappings, in order."""
     began: float | None = None
     seconds: float = 0.0
     exit_code: int | None = None
@@ -133,8 +136,7 @@ def _take(run: OfflineRun, record: Any) -> None:
         case WandbSummary():
             run.values.put(record.values, record.words, record.removed)
             if record.mappings:
-                known = run.labels.get("nested", ())
-                run.labels["nested"] = list(dict.fromkeys([*known, *record.mappings]))
+                run.mappings |= dict.fromkeys(record.mappings)
         case Named():
             run.name, run.began = record.name or run.name, record.began or run.began
             run.id = record.place.get("id", run.id)
@@ -164,6 +166,7 @@ def import_run(store: Store, path: Path, project: str | None = None) -> Imported
     if run.id and knows_id(store, run.id, run.labels.get("project") or project):
         return None
     labels = {k: v for k, v in run.labels.items() if k not in ("project", "entity")}
+    labels |= _forms_of(run)
     began = datetime.fromtimestamp(run.began or path.stat().st_mtime, UTC)
     new = NewRun(
         config=run.config,
@@ -187,6 +190,18 @@ def import_run(store: Store, path: Path, project: str | None = None) -> Imported
         record_file(open_, file.relative_to(run.files).as_posix(), file, kind=KIND)
         files += 1
     return ImportedRun(name, len(run.rows), tables, files, tuple(notes))
+
+
+def _forms_of(run: OfflineRun) -> dict[str, list[str]]:
+    """Return the hidden labels of what was logged as a mapping, and of definitions.
+
+    A mapping with the name of a number in the rows is what ``define_metric`` asked for.
+    """
+    logged = {name for row in run.rows.values() for name in row}
+    kinds = [(base, kind) for base in run.mappings if base in logged for kind in sorted(KEPT)]
+    asked = [f"{base}.{kind}" for base, kind in kinds if f"{base}.{kind}" in run.values.numbers]
+    labels = {NESTED: [m for m in run.mappings if m not in logged], SUMMARIES: asked}
+    return {name: names for name, names in labels.items() if names}
 
 
 def _end(writer: Writer, id_: str, run: OfflineRun, began: datetime) -> None:
