@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from thetahat.store import Store
+from thetahat.store import Store, list_tables
 
 REAL = "THETAHAT_WANDB=real runs the program with the installed package"
 
@@ -96,3 +97,12 @@ def test_a_program_that_raises_leaves_a_failed_run(client, store: Store) -> None
     assert str(row.status) == "failed"
     assert row.reason.startswith("ValueError: too large")
     assert row.metrics == {"loss": 1.0}
+
+
+def test_a_long_array_is_a_histogram_of_as_many_bins_as_in_wandb(client, store: Store) -> None:
+    values = np.arange(100.0)
+    with client.init() as run:
+        run.log({"array": values})
+        run.log({"histogram": client.Histogram(values)})
+    rows = {table.name: table.rows for table in list_tables(store, run.id)}
+    assert rows == {"array": 32, "histogram": 64}

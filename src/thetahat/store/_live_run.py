@@ -28,6 +28,7 @@ from thetahat.store._owner_lock import Owner
 from thetahat.store._plain_store import PlainStore, plain_store
 from thetahat.store._reserved_space import Reserve
 from thetahat.store._rows import NewRun, utc_now
+from thetahat.store._run_of_id import run_of_id
 from thetahat.store._sqlite_errors import found_no_room
 
 if TYPE_CHECKING:
@@ -46,10 +47,6 @@ RUN_ID = "THETAHAT_RUN_ID"
 ENDING = "THETAHAT_RUN_ENDING"
 """The file in which the program tells the agent how its run ended."""
 
-_LATEST = (
-    "SELECT id, name, config, labels, project, last, epochs FROM runs"
-    " WHERE id = :wanted OR json_extract(labels, '$.id') = :wanted ORDER BY number DESC LIMIT 1"
-)
 _AGAIN = (
     "UPDATE runs SET status = 'running', reason = '', finished = NULL, heartbeat = :now"
     " WHERE id = :run"
@@ -100,30 +97,28 @@ def begin_run(
     return ManualRun(opened, run_id, given, dict(config or {}), kept=(reserve, owner))
 
 
-def continue_run(wanted: str) -> ManualRun | None:
+def continue_run(wanted: str, project: str | None = None) -> ManualRun | None:
     """Let a run of the program's own go on; None if the store has none of this id.
 
     Args:    wanted: the store's id, or the one that the program gave (the label ``id``).
+             project: of the run; None is any, if one project alone has a run of this id.
+    Raises:  ConfigError: several projects have one, and none was given.
     """
     opened = store_to_log(None)
     reserve, owner = Reserve(opened.folder), Owner(opened.folder)
     with opened.batch() as writer:
-        row = writer.execute(_LATEST, {"wanted": wanted}).fetchone()
+        row = run_of_id(writer, wanted, project)
         if row is None:
             return None
-        run_id, name, config, labels, project, last, epochs = row
+        run_id, name, config, labels, project, last, epochs, detail = row
+        metrics = writer.metrics_of(run_id)
         writer.execute(_AGAIN, {"run": run_id, "now": utc_now()})
         owner.hold([run_id])
     run = ManualRun(opened, run_id, name, from_json(config), kept=(reserve, owner))
     run.labels = {**from_json(labels), **({"project": project} if project else {})}
+    run.metrics, run.words = metrics, from_json(detail or "{}").get("logged") or {}
     run._next_step = int(from_json(last).get("step", (epochs or 0) - 1)) + 1
     return run
-
-
-def knows_id(store: Store | PlainStore, wanted: str) -> bool:
-    """Whether a store has a run of this id: the store's, or one that a program gave."""
-    with store.batch() as writer:
-        return writer.execute(_LATEST, {"wanted": wanted}).fetchone() is not None
 
 
 def store_to_log(store: Store | str | os.PathLike[str] | None) -> Store | PlainStore:
@@ -182,6 +177,9 @@ class ManualRun:
         self.config = config
         self.labels: Mapping[str, Any] = {}
         """Those of a run that goes on."""
+        self.metrics: Mapping[str, float | None] = {}
+        self.words: Mapping[str, Any] = {}
+        """The summary of a run that goes on: numbers, and other values."""
         self._attempt = attempt
         """The attempt of the agent's run; None for a run of the program's own."""
         self.quiet_end = attempt is not None
@@ -296,13 +294,15 @@ class ManualRun:
         reason: str = "",
         metrics: Mapping[str, float | None] | None = None,
         words: Mapping[str, Any] | None = None,
+        removed: Sequence[str] = (),
     ) -> None:
         """Write the rows that wait, and end the run.
 
         Its metrics are the last value of each column, updated by ``metrics``. An agent ends its run
         when the program has ended, with this status and reason unless the program fails.
 
-        Args:    words: values that are not numbers, for the run's page.
+        Args:    words: values that are not numbers, for the run's page: they replace numbers of
+                 these names.   removed: names that the metrics leave out.
         Raises:  ConfigError: a status with which a run cannot end. StoreError: as for ``log``.
         """
         status = checked_ending(status)
@@ -314,7 +314,7 @@ class ManualRun:
         try:
             self._flush()
             if self._attempt is None:
-                self._end(status, reason, metrics, words)
+                self._end(status, reason, metrics, words, removed)
             else:
                 _tell_agent(status, reason, metrics or {})
         except StoreError as error:
@@ -335,15 +335,18 @@ class ManualRun:
         reason: str,
         metrics: Mapping[str, float | None] | None,
         words: Mapping[str, Any] | None = None,
+        removed: Sequence[str] = (),
     ) -> None:
         with self._store.batch(beside=True) as writer:
+            whole = {**writer.metrics_of(self.id), **(metrics or {})}
+            gone = {*removed, *(words or ())}
             writer.finish_run(
                 self.id,
                 status=status,
                 reason=reason,
-                metrics={**writer.metrics_of(self.id), **(metrics or {})},
+                metrics={name: value for name, value in whole.items() if name not in gone},
                 seconds={"run": round(time.monotonic() - self._began, 6)},
-                detail={"logged": words} if words else None,
+                detail={"logged": words} if words or self.words else None,
             )
 
     def _end_unkept(

@@ -34,7 +34,6 @@ from thetahat.store._live_run import (
     begin_run as begin_run,
     columns_of as columns_of,
     continue_run as continue_run,
-    knows_id as knows_id,
 )
 from thetahat.store._logged_things import (
     FILES as FILES,
@@ -77,6 +76,7 @@ from thetahat.store._queue import (
 from thetahat.store._reserved_space import Reserve as Reserve
 from thetahat.store._retry import nothing_to_retry as nothing_to_retry, retry_failed as retry_failed
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
+from thetahat.store._run_of_id import UNNAMED as UNNAMED, knows_id as knows_id
 from thetahat.store._run_values import (
     metric_series as metric_series,
     run_values as run_values,
@@ -136,6 +136,7 @@ __all__ = [
     "FIELDS",
     "FILES",
     "GIVEN_NAME",
+    "UNNAMED",
     "VERSION",
     "WORK",
     "Block",

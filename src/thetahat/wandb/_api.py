@@ -65,13 +65,28 @@ class Api:
 
         Raises:  CommError: there is none.
         """
-        word = path.strip("/").replace("/runs/", "/").rpartition("/")[2]
-        found = [run for run in self._all() if word in (run.id, run.labels.get("id"))]
+        before, _, word = path.strip("/").replace("/runs/", "/").rpartition("/")
+        every = self._all()
+        # The store's own ids are those of one run; a program may give an id in each project.
+        if mine := [run for run in every if run.id == word]:
+            return ApiRun(self, mine[0])
+        project = self._project(before) if before else None
+        mine = [run for run in every if is_of(run, project)]
+        found = [run for run in mine if run.labels.get("id") == word]
+        projects = sorted({ApiRun(self, run).project for run in found})
+        if len(projects) > 1 and project is None:
+            raise CommError(
+                f"several projects have a run {path!r}: {', '.join(projects)}; give"
+                f" {projects[0]}/{word}"
+            )
         if not found:
+            found = [run for run in mine if run.name == word]
             try:
-                found = [self.store.run(word)]
+                found = found if len(found) == 1 else [self.store.run(word)]
             except StoreError as error:
                 raise CommError(f"Could not find run {path!r}: {error}") from error
+            if not is_of(found[0], project):
+                raise CommError(f"Could not find run {path!r}: the project {project!r} has none")
         return ApiRun(self, found[-1])
 
     def sweep(self, path: str = "") -> ApiSweep:
@@ -161,7 +176,7 @@ Run, Sweep = ApiRun, ApiSweep
 
 def restored(name: str, run_path: str | None, root: Any) -> Any:
     """Copy a file of a run to ``root``, and open it; None if the run has none of this name."""
-    path = run_path or (current[-1].id if current else "")
+    path = run_path or (current[-1].path if current else "")
     if not path:
         raise CommError("wandb.restore() needs run_path=, or a run that has begun")
     run = Api().run(path)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from thetahat.core.errors import did_you_mean
-from thetahat.store import FileRow, RunRow, Store, list_files, list_tables, read_table
+from thetahat.store import UNNAMED, FileRow, RunRow, Store, list_files, list_tables, read_table
 from thetahat.wandb._api_asked import AskedApi
 from thetahat.wandb._api_run import ApiRun, clean_key, is_of, projects_of
-from thetahat.wandb._artifacts import KIND, Artifact
-from thetahat.wandb._errors import CommError
+from thetahat.wandb._artifacts import Artifact
+from thetahat.wandb._collection import KIND, Collection, current_aliases, number_of
+from thetahat.wandb._errors import CommError, UnknownProjectError
 from thetahat.wandb._media import Table
+from thetahat.wandb._run import current
 from thetahat.wandb._values import plain
 
 
@@ -34,25 +38,77 @@ class StoredArtifacts:
         """
         *before, last = name.strip("/").split("/")
         known, _, alias = last.partition(":")
-        project = before[-1] if before else None
-        for row in reversed(self._rows(project)):
-            about = row.detail
-            if about.get("artifact") != known or (type and about.get("type") != type):
-                continue
-            if (alias or "latest") in _names_of(about) or not alias:
-                return self.of_row(row)
-        found = self._table(known, alias, project)
-        if found is not None:
-            return found
+        project = before[-1] if before else self._own_project()
+        groups = self._groups(known, project)
+        found = [row for rows in groups if (row := _of_alias(rows, alias, type)) is not None]
+        if project is None and len(found) > 1:
+            projects = sorted({self._runs[row.run_id].project or UNNAMED for row, _ in found})
+            raise CommError(
+                f"several projects have an artifact {name!r}: {', '.join(projects)}; give"
+                f" {projects[0]}/{name}"
+            )
+        if found:
+            return self.of_row(*found[0])
+        table = self._table(known, alias, project)
+        if table is not None:
+            return table
         names = sorted({str(row.detail.get("artifact")) for row in self._rows(project)})
         raise CommError(f"the store has no artifact {name!r}{did_you_mean(known, names)}")
+
+    def of_run(self, name: str, projects: Sequence[str | None], type: str | None) -> Artifact:
+        """Return an artifact by a name that may have no project: in the first that has it.
+
+        Raises:  CommError: there is none.
+        """
+        if "/" not in name:
+            for project in projects:
+                if project is not None and self._has(project):
+                    with contextlib.suppress(CommError):
+                        return self.find(f"{project}/{name}", type)
+        if "/" in name or not any(projects):
+            return self.find(name, type)
+        there = next(project for project in projects if project is not None)
+        raise CommError(f"the project {there!r} has no artifact {name!r}; give PROJECT/{name}")
 
     def versions(self, type_name: str, name: str) -> list[Artifact]:
         """Return the versions of an artifact, the latest first."""
         *before, known = name.strip("/").split("/")
-        rows = self._rows(before[-1] if before else None)
-        mine = [row for row in rows if row.detail.get("artifact") == known]
-        return [self.of_row(row) for row in reversed(mine) if row.detail["type"] == type_name]
+        found = []
+        for rows in self._groups(known, before[-1] if before else self._own_project()):
+            versions = {str(row.detail["version"]): row for row in reversed(rows)}
+            for row in sorted(versions.values(), key=lambda row: -number_of(row.detail)):
+                if row.detail["type"] == type_name:
+                    found.append(self.of_row(row, _aliases(row, rows)))
+        return found
+
+    def origin(self, run: str, name: str) -> ArtifactOrigin:
+        """Return where the version ``name`` comes from, which a run has logged."""
+        rows = [row for row in list_files(self.store, run) if row.kind == KIND]
+        return ArtifactOrigin(self.api, run, next(row for row in rows if row.name == name))
+
+    @property
+    def _runs(self) -> dict[str, RunRow]:
+        return {run.id: run for run in self.store.runs()}
+
+    def _has(self, project: str) -> bool:
+        return project in projects_of(self._runs.values())
+
+    def _own_project(self) -> str | None:
+        """Return the project of a name without one: that of the program, if the store has it."""
+        given = os.environ.get("WANDB_PROJECT")
+        if current:  # a sweep may have another project than its program
+            run = current[-1]
+            given = run._labels.get("project") or (None if run.sweep_id else UNNAMED)
+        return given if given is not None and self._has(given) else None
+
+    def _groups(self, known: str, project: str | None) -> list[list[FileRow]]:
+        """Return the rows of an artifact by the project that counts its versions."""
+        runs = self._runs
+        groups: dict[str, list[FileRow]] = {}
+        for row in self._rows(project):
+            if row.detail.get("artifact") == known:
+                groups.setdefault(runs[row.run_id].project or UNNAMED, []).append(row)
+        return [groups[name] for name in sorted(groups, key=lambda name: name != project)]
 
     def _rows(self, project: str | None) -> list[FileRow]:
         from sqlalchemy import text
@@ -60,23 +116,28 @@ class StoredArtifacts:
         with self.store.reading() as connection:
             query = text("SELECT DISTINCT run_id FROM files WHERE kind = :kind")
             ids = {row[0] for row in connection.execute(query, {"kind": KIND})}
-        projects = {run.id: run for run in self.store.runs()}
-        known = project if project in projects_of(projects.values()) else None
+        runs = self._runs
+        if project is not None and project not in (there := projects_of(runs.values())):
+            raise UnknownProjectError(
+                f"the store has no project {project!r}; its projects: {', '.join(sorted(there))}"
+            )
         rows = [
             row
             for run in ids
-            if known is None or is_of(projects[run], known)
+            if is_of(runs[run], project)
             for row in list_files(self.store, run)
             if row.kind == KIND
         ]
         return sorted(rows, key=lambda row: row.id)
 
-    def of_row(self, row: FileRow) -> Artifact:
+    def of_row(self, row: FileRow, aliases: Sequence[str] | None = None) -> Artifact:
         """Return the artifact of a file of the store."""
         read = json.loads(row.path.read_text(encoding="utf-8"))
-        made = Artifact(read["artifact"], read["type"], read["description"], read["metadata"])
-        made.version, made.aliases = read["version"], list(row.detail["aliases"])
-        made.metadata = dict(row.detail["metadata"])
+        about = row.detail
+        made = Artifact(read["artifact"], read["type"], about["description"], about["metadata"])
+        made.version = read["version"]
+        made.aliases = list(about["aliases"] if aliases is None else aliases)
+        made._known_aliases = list(made.aliases)
         made._entries, made._folder = read["entries"], self.store.folder
         made._row = ArtifactOrigin(self.api, row.run_id, row)
         return made
@@ -84,6 +145,8 @@ class StoredArtifacts:
     def _table(self, known: str, alias: str, project: str | None) -> Artifact | None:
         """Return a table of a run as W&B has it: the artifact ``run-ID-KEY``."""
         for run in self.store.runs():
+            if not is_of(run, project):
+                continue
             for id_ in {run.id, str(run.labels.get("id", run.id))}:
                 if not known.startswith(f"run-{id_}-"):
                     continue
@@ -123,27 +186,59 @@ class ArtifactOrigin:
         return ApiRun(self.api, self.run)
 
     def used_by(self) -> list[ApiRun]:
-        name = f"{self.row.detail['artifact']}:{self.row.detail['version']}" if self.row else ""
-        every = self.api.store.runs()
-        return [ApiRun(self.api, run) for run in every if name in run.labels.get("used", ())]
+        if self.row is None:
+            return []
+        name = f"{self.row.detail['artifact']}:{self.row.detail['version']}"
+        mine = self.run.project or UNNAMED
+        return [
+            ApiRun(self.api, run)
+            for run in self.api.store.runs()
+            if (name in (used := run.labels.get("used", ())) and is_of(run, mine))
+            or f"{mine}/{name}" in used
+        ]
 
     def change(self, artifact: Artifact) -> None:
         """Write description, metadata and aliases again."""
         if self.row is None:
             raise CommError(f"{artifact.name} is the table of a run: it cannot be changed")
-        about = {
-            **self.row.detail,
-            "description": artifact.description,
-            "metadata": plain(artifact.metadata),
-            "aliases": list(artifact.aliases),
-        }
-        kept = {"media": self.row.media, "digest": self.row.digest, "bytes": self.row.bytes}
+        changes = {"description": artifact.description, "metadata": plain(artifact.metadata)}
+        new = [one for one in artifact.aliases if one not in artifact._known_aliases]
+        removed = [one for one in artifact._known_aliases if one not in artifact.aliases]
         with self.api.store.batch() as writer:
-            writer.keep_file(self.run.id, self.row.name, kept, kind=KIND, detail=about)
+            collection = Collection(writer, artifact._name, self.run.id)
+            artifact.aliases = collection.give(artifact.version, new, removed, changes)
+        artifact._known_aliases = list(artifact.aliases)
 
 
-def _names_of(about: Mapping[str, Any]) -> set[str]:
-    return {str(about.get("version")), *map(str, about.get("aliases", ()))}
+def artifact_of_run(api: Any, run: Any, name: str, type: str | None) -> Artifact:
+    """Return an artifact by a name that a run of this program gives, in the run's project.
+
+    Raises:  CommError: there is none.
+    """
+    # The label is the program's own project; a sweep may have another.
+    row = None if run._sink is None else api.store.run(run._sink.id)
+    own = [run._labels.get("project"), None if row is None else row.project or UNNAMED]
+    return api.stored_artifacts.of_run(name, own, type)
+
+
+def _of_alias(
+    rows: Sequence[FileRow], alias: str, type: str | None
+) -> tuple[FileRow, list[str]] | None:
+    """Return the first row of the version of an artifact that an alias names, and its aliases."""
+    known = sorted(
+        (row for row in rows if type in (None, row.detail.get("type"))),
+        key=lambda row: (-number_of(row.detail), row.id),
+    )
+    for wanted in (alias or "latest",) if alias else ("latest", None):
+        for row in known:
+            aliases = _aliases(row, rows)
+            if wanted in (None, str(row.detail["version"]), *aliases):
+                return row, aliases
+    return None
+
+
+def _aliases(row: FileRow, rows: Sequence[FileRow]) -> list[str]:
+    return current_aliases(row.detail, [one.detail for one in rows])
 
 
 def _table_of(store: Store, row: Any) -> Table:

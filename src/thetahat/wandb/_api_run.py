@@ -16,6 +16,7 @@ from thetahat.core.json import from_json
 from thetahat.core.run import Status
 from thetahat.store import (
     GIVEN_NAME,
+    UNNAMED,
     RunRow,
     Store,
     edit_run,
@@ -368,7 +369,9 @@ class ApiRun:
 
     def used_artifacts(self, per_page: int = 100) -> list[Artifact]:
         """Return the artifacts that it used."""
-        return [self._api.artifact(name) for name in self._row.labels.get("used", ())]
+        own = [self._row.labels.get("project"), self._row.project or UNNAMED]
+        names = self._row.labels.get("used", ())
+        return [self._api.stored_artifacts.of_run(name, own, None) for name in names]
 
     # -- changes --------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,13 @@ from typing import Any
 from thetahat.core.json import plain_value
 from thetahat.store._logged_file import media_type
 from thetahat.store._logged_things import put_file, stored_file
+from thetahat.store._run_of_id import UNNAMED
+from thetahat.wandb._collection import KIND, PART, Collection
 from thetahat.wandb._errors import CommError
 from thetahat.wandb._files import scratch_folder
 from thetahat.wandb._media import Media, Table
 from thetahat.wandb._run import Run, UsageError, current
 from thetahat.wandb._values import load
-
-KIND, PART = "artifact", "artifact file"
-_COUNT = (
-    "SELECT f.name, f.detail FROM files f JOIN runs r ON r.id = f.run_id WHERE f.kind = 'artifact'"
-    " AND json_extract(f.detail, '$.artifact') = :name AND r.project IS"
-    " (SELECT project FROM runs WHERE id = :run) ORDER BY f.id DESC LIMIT 1"
-)
 
 
 class ArtifactTTL:
@@ -69,7 +65,11 @@ class Artifact:
         """Contents of the store, and references."""
         self._folder: Path | None = None
         self._row: Any = None
-        self._scratch = ""
+        self._logged_to = ""
+        """The run that logged this object."""
+        self._known_aliases: list[str] = []
+        """The aliases that the store had when this was logged, read or saved."""
+        self._scratch = self._copies = ""
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -93,8 +93,9 @@ class Artifact:
     @property
     def project(self) -> str:
         """The project of the run that logged it."""
-        run = None if self._row is None else self._row.run
-        return (run and run.project) or (current[-1].project if current else "uncategorized")
+        if self._row is not None:
+            return self._row.run.project or UNNAMED
+        return current[-1].project if current else UNNAMED
 
     @property
     def entity(self) -> str:
@@ -149,29 +150,33 @@ class Artifact:
         local_path: str | os.PathLike[str],
         name: str | None = None,
         is_tmp: bool | None = False,
+        policy: str | None = "mutable",
         **_: Any,
     ) -> ArtifactEntry:
-        """Add a file."""
+        """Add a file as it is now; ``policy="immutable"`` copies it only when it is logged."""
         self._may_change()
         path = Path(local_path)
         if not path.is_file():
             raise ValueError(f"Path is not a file: {os.fspath(local_path)!r}")
         inner = name or path.name
-        # What the program writes there later is not the artifact's.
-        self._given[inner] = path.read_bytes() if is_tmp else path.absolute()
+        self._given[inner] = path.absolute() if policy == "immutable" else self._copied(path)
         return ArtifactEntry(self, inner)
 
     def add_dir(
-        self, local_path: str | os.PathLike[str], name: str | None = None, **_: Any
+        self,
+        local_path: str | os.PathLike[str],
+        name: str | None = None,
+        policy: str | None = "mutable",
+        **_: Any,
     ) -> None:
-        """Add the files of a folder."""
+        """Add the files of a folder as they are now; ``policy`` as for ``add_file``."""
         root = Path(local_path)
         if not root.is_dir():
             raise ValueError(f"Path is not a directory: {os.fspath(local_path)!r}")
         for path in sorted(root.rglob("*")):
             if path.is_file():
                 inner = path.relative_to(root).as_posix()
-                self.add_file(path, f"{name}/{inner}" if name else inner)
+                self.add_file(path, f"{name}/{inner}" if name else inner, policy=policy)
 
     def add(self, obj: Any, name: str, overwrite: bool = False) -> ArtifactEntry:
         """Add a table, an image or other media."""
@@ -190,7 +195,8 @@ class Artifact:
             from thetahat.store._logged_file import given_file
 
             inner = name + getattr(obj, "ending", "")
-            _, self._given[inner] = given_file(inner, obj.content())  # pyright: ignore[reportAttributeAccessIssue]
+            _, given = given_file(inner, obj.content())  # pyright: ignore[reportAttributeAccessIssue]
+            self._given[inner] = self._copied(given) if isinstance(given, Path) else given
         else:
             raise ValueError(
                 f"Artifact.add() takes a Table, an Image or other media; got {type(obj).__name__}"
@@ -219,6 +225,14 @@ class Artifact:
         with path.open(mode, encoding=encoding) as file:
             yield file  # pyright: ignore[reportReturnType]
         self._given[name] = path
+
+    def _copied(self, path: Path) -> Path:
+        """Copy a file: what the program writes there later is not the artifact's."""
+        self._copies = self._copies or scratch_folder()
+        handle, copy = tempfile.mkstemp(dir=self._copies)
+        os.close(handle)
+        shutil.copyfile(path, copy)
+        return Path(copy)
 
     def remove(self, item: Any) -> None:
         """Take a file out."""
@@ -335,9 +349,14 @@ class Artifact:
 
     def save(self, *_: Any, **__: Any) -> None:
         """Log it to the run of this program, or change its description, metadata and aliases."""
+        if self._row is None and self._logged_to:
+            stored = load("_api").Api().stored_artifacts
+            self._row = stored.origin(self._logged_to, self.name)
         if self._row is not None:
             self._row.change(self)
             return
+        if self.version:
+            return  # of a run that keeps nothing
         if not current:
             raise UsageError("artifact.save() needs a run; call wandb.init(), or run.log_artifact")
         log_artifact(current[-1], self)
@@ -415,7 +434,8 @@ def log_artifact(
     if not isinstance(artifact, Artifact):
         path = Path(artifact_or_path)
         artifact = Artifact(name or f"run-{run.id}-{path.name}", type or "unspecified")
-        artifact.add_dir(path) if path.is_dir() else artifact.add_file(path)
+        add = artifact.add_dir if path.is_dir() else artifact.add_file
+        add(path, policy="immutable")
     artifact.aliases = list(dict.fromkeys([*(aliases or ()), *artifact.aliases, "latest"]))
     if run._sink is None:
         artifact.version = "v0"
@@ -425,6 +445,9 @@ def log_artifact(
         digest, size = put_file(folder, content)
         artifact._entries[inner] = {"digest": digest, "size": size}
     artifact._given, artifact._folder = {}, folder
+    if artifact._copies:
+        shutil.rmtree(artifact._copies, ignore_errors=True)
+        artifact._copies = ""
     record_version(run._sink, artifact)
     return artifact
 
@@ -432,12 +455,10 @@ def log_artifact(
 def record_version(sink: Any, artifact: Artifact) -> None:
     """Write the next version of an artifact, whose contents are kept, as files of a run."""
     with sink.writing() as writer:
-        found = writer.execute(_COUNT, {"name": artifact._name, "run": sink.id}).fetchone()
+        collection = Collection(writer, artifact._name, sink.id)
         digest = artifact.digest
-        k = 0 if found is None else int(found[0].rpartition(":v")[2]) + 1
-        if found is not None and json.loads(found[1]).get("digest") == digest:
-            k -= 1
-        artifact.version = f"v{k}"
+        artifact.version = collection.version_of(digest)
+        artifact.aliases = collection.give(artifact.version, artifact.aliases)
         about = {
             "artifact": artifact._name,
             "version": artifact.version,
@@ -459,6 +480,7 @@ def record_version(sink: Any, artifact: Artifact) -> None:
                     "bytes": entry["size"],
                 }
                 writer.keep_file(sink.id, f"{artifact.name}/{inner}", part, kind=PART)
+    artifact._logged_to, artifact._known_aliases = sink.id, list(artifact.aliases)
 
 
 upsert_artifact = finish_artifact = log_artifact
@@ -477,12 +499,11 @@ def use_artifact(
     """
     found = artifact_or_name
     if not isinstance(found, Artifact):
-        name = str(found)
-        whole = name if "/" in name else f"{run.project}/{name}"
-        found = load("_api").Api().artifact(whole, type)
+        found = load("_api_artifacts").artifact_of_run(load("_api").Api(), run, str(found), type)
     elif not found.version:
         found = log_artifact(run, found)
-    used = list(dict.fromkeys([*run._labels.get("used", ()), found.name]))
+    name = found.name if found.project == run.project else f"{found.project}/{found.name}"
+    used = list(dict.fromkeys([*run._labels.get("used", ()), name]))
     run._label(used=used)
     return found
 
@@ -527,4 +548,4 @@ def _digest(content: bytes | Path) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-__all__ = ["Artifact", "ArtifactEntry", "ArtifactTTL", "CommError"]
+__all__ = ["KIND", "PART", "Artifact", "ArtifactEntry", "ArtifactTTL", "CommError"]

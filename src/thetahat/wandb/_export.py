@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import StoreError
+from thetahat.core.json import from_json
 from thetahat.store import RunRow, Store, list_files, list_tables, read_table
 from thetahat.sweep.processes._wandb_file import (
     BLOCK,
@@ -30,7 +31,8 @@ from thetahat.sweep.processes._wandb_file import (
     VERSION,
 )
 from thetahat.wandb._artifacts import KIND
-from thetahat.wandb._run import OWN_STEP
+from thetahat.wandb._import import read_run
+from thetahat.wandb._run import NESTED, OWN_STEP
 
 _Field = tuple[int, "int | bytes | str"]
 _HISTORY, _SUMMARY, _FILES, _RUN, _EXIT = 2, 3, 6, 17, 18
@@ -46,6 +48,8 @@ def export_run(store: Store, row: RunRow, folder: Path) -> Path:
     began = datetime.fromisoformat(run.started or run.created)
     id_ = str(run.labels.get("id") or run.id)
     place = folder / f"offline-run-{began:%Y%m%d_%H%M%S}-{id_}"
+    if _has_another(place, run.project or str(run.labels.get("project", ""))):
+        place = folder / f"{place.name}-{run.id}"
     try:
         (place / "files").mkdir(parents=True)
         with (place / f"run-{id_}.wandb").open("wb") as file:
@@ -55,6 +59,12 @@ def export_run(store: Store, row: RunRow, folder: Path) -> Path:
     except OSError as error:
         raise StoreError(f"{place} cannot be written ({error.strerror or error})") from error
     return place
+
+
+def _has_another(place: Path, project: str) -> bool:
+    """Whether a folder has the run of another project, which has the same id."""
+    there = next(place.glob("run-*.wandb"), None)
+    return there is not None and read_run(there).labels.get("project", "") != project
 
 
 def _records(
@@ -92,7 +102,7 @@ def _records(
     summary = {**metrics, **(run.detail or {}).get("logged", {})}
     if OWN_STEP in summary:
         summary["step"] = summary.pop(OWN_STEP)
-    mappings = labels.get("nested", ())
+    mappings = _mappings(store, run.id)
     items = [(1, _item(name, value, mappings)) for name, value in summary.items()]
     yield ((_SUMMARY, _message(*items)),)
     for name in _kept(store, run, files):
@@ -100,6 +110,16 @@ def _records(
     ended = run.total_seconds or 0.0
     code = 0 if run.status.well else 1
     yield ((_EXIT, _message((1, code), (2, int(ended)))),)
+
+
+def _mappings(store: Store, run: str) -> Collection[str]:
+    """Return the names that a run logged as mappings: a hidden label."""
+    from sqlalchemy import text
+
+    with store.reading() as connection:
+        query = text("SELECT labels FROM runs WHERE id = :run")
+        (labels,) = connection.execute(query, {"run": run}).one()
+    return from_json(labels).get(NESTED, ())
 
 
 def _rows(store: Store, run: RunRow) -> dict[int, dict[str, Any]]:

@@ -102,7 +102,7 @@ def restore(
     run: Run, name: str, run_path: str | None = None, replace: bool = False, root: Any = None
 ) -> Any:
     """Copy a file that a run has kept to ``root``, else to ``run.dir``, and open it."""
-    return load("_api").restored(name, run_path or run.id, root or files_of(run).dir)
+    return load("_api").restored(name, run_path or run.path, root or files_of(run).dir)
 
 
 def _plain_part(pattern: str) -> str:

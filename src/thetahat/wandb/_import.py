@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import InputError
+from thetahat.core.last_values import LastValues
 from thetahat.core.run import Status
 from thetahat.store import (
     NewRun,
@@ -33,8 +34,10 @@ from thetahat.sweep.processes._wandb_file import (
     WandbSummary,
     read_record,
 )
+from thetahat.wandb._define import KEPT, SUMMARIES
 from thetahat.wandb._files import KIND
-from thetahat.wandb._run import OWN_STEP
+from thetahat.wandb._media import distinct
+from thetahat.wandb._run import NESTED, OWN_STEP
 
 _OWN_FILES = frozenset(
     {
@@ -56,8 +59,9 @@ class OfflineRun:
     config: dict[str, Any] = field(default_factory=dict)
     rows: dict[int, dict[str, float]] = field(default_factory=dict)
     media: list[tuple[int, str, Mapping[str, Any]]] = field(default_factory=list)
-    summary: dict[str, float] = field(default_factory=dict)
-    words: dict[str, Any] = field(default_factory=dict)
+    values: LastValues = field(default_factory=LastValues)
+    mappings: dict[str, None] = field(default_factory=dict)
+    """Names of the summary's values that are mappings, in order."""
     began: float | None = None
     seconds: float = 0.0
     exit_code: int | None = None
@@ -126,17 +130,13 @@ def _take(run: OfflineRun, record: Any) -> None:
                 row[OWN_STEP] = row.pop("step")
             if row:
                 run.rows.setdefault(record.step, {}).update(row)
-            run.words.update(record.words)
+            run.values.log(record.values)
+            run.values.put({}, record.words)
             run.media += [(record.step, name, about) for name, about in record.media.items()]
         case WandbSummary():
-            run.summary |= record.values
-            run.words |= record.words
+            run.values.put(record.values, record.words, record.removed)
             if record.mappings:
-                known = run.labels.get("nested", ())
-                run.labels["nested"] = list(dict.fromkeys([*known, *record.mappings]))
-            for name in record.removed:
-                run.summary.pop(name, None)
-                run.words.pop(name, None)
+                run.mappings |= dict.fromkeys(record.mappings)
         case Named():
             run.name, run.began = record.name or run.name, record.began or run.began
             run.id = record.place.get("id", run.id)
@@ -163,9 +163,10 @@ def import_run(store: Store, path: Path, project: str | None = None) -> Imported
     Raises:  InputError: it is no file of wandb.   StoreError: the store cannot be written.
     """
     run = read_run(path)
-    if run.id and knows_id(store, run.id):
+    if run.id and knows_id(store, run.id, run.labels.get("project") or project):
         return None
     labels = {k: v for k, v in run.labels.items() if k not in ("project", "entity")}
+    labels |= _forms_of(run)
     began = datetime.fromtimestamp(run.began or path.stat().st_mtime, UTC)
     new = NewRun(
         config=run.config,
@@ -191,6 +192,18 @@ def import_run(store: Store, path: Path, project: str | None = None) -> Imported
     return ImportedRun(name, len(run.rows), tables, files, tuple(notes))
 
 
+def _forms_of(run: OfflineRun) -> dict[str, list[str]]:
+    """Return the hidden labels of what was logged as a mapping, and of definitions.
+
+    A mapping with the name of a number in the rows is what ``define_metric`` asked for.
+    """
+    logged = {name for row in run.rows.values() for name in row}
+    kinds = [(base, kind) for base in run.mappings if base in logged for kind in sorted(KEPT)]
+    asked = [f"{base}.{kind}" for base, kind in kinds if f"{base}.{kind}" in run.values.numbers]
+    labels = {NESTED: [m for m in run.mappings if m not in logged], SUMMARIES: asked}
+    return {name: names for name, names in labels.items() if names}
+
+
 def _end(writer: Writer, id_: str, run: OfflineRun, began: datetime) -> None:
     status, reason = Status.FINISHED, ""
     if run.exit_code is None:
@@ -198,14 +211,18 @@ def _end(writer: Writer, id_: str, run: OfflineRun, began: datetime) -> None:
     elif run.exit_code:
         status, reason = Status.FAILED, f"exit code {run.exit_code}"
     last = {name: value for step in sorted(run.rows) for name, value in run.rows[step].items()}
-    summary = {(OWN_STEP if name == "step" else name): v for name, v in run.summary.items()}
+    if OWN_STEP in last:
+        last["step"] = last.pop(OWN_STEP)
+    summary = run.values.summary(last)
+    if "step" in summary:
+        summary[OWN_STEP] = summary.pop("step")
     writer.finish_run(
         id_,
         status=status,
         reason=reason,
-        metrics={**last, **summary},
+        metrics=summary,
         seconds={"total": run.seconds} if run.seconds else None,
-        detail={"logged": run.words} if run.words else None,
+        detail={"logged": run.values.words} if run.values.words else None,
     )
     start = began.isoformat(timespec="milliseconds")
     end = datetime.fromtimestamp(began.timestamp() + run.seconds, UTC)
@@ -268,7 +285,7 @@ def _keep(
 def table_of(path: Path) -> dict[str, list[Any]]:
     """Return the columns of a table that wandb wrote as JSON."""
     read = json.loads(path.read_text(encoding="utf-8"))
-    names = [str(name) for name in read["columns"]]
+    names = distinct([str(name) for name in read["columns"]], f"the table {path.name}")
     return {name: [row[k] for row in read["data"]] for k, name in enumerate(names)}
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from thetahat.store._live_run import ManualRun, begin_run, continue_run, knows_id, store_to_log
-from thetahat.wandb._run import Run, UsageError, warn
+from thetahat.core.errors import ConfigError
+from thetahat.store._live_run import ManualRun, begin_run, continue_run, store_to_log
+from thetahat.store._run_of_id import knows_id
+from thetahat.wandb._run import OWN_STEP, Run, UsageError, warn
 
 REAL = "THETAHAT_WANDB=real runs the program with the installed package"
 _NOTED = {
@@ -51,18 +54,24 @@ def own_run(labels: dict[str, Any], resume: Any, wanted: str | None) -> Run:
     """
     project, name = labels.get("project"), labels.get("name")
     kept = {k: v for k, v in labels.items() if k not in ("project", "name")}
-    id_ = labels.get("id")
+    id_, place = labels.get("id"), f" in the project {project!r}" if project else ""
     found: ManualRun | None = None
     how = "allow" if resume in (True, "auto", "True", "true") else resume
-    if id_ is not None and how == "never" and knows_id(store_to_log(None), str(id_)):
-        raise UsageError(f"resume='never', and there is a run {id_!r}; give another id=")
+    if id_ is not None and how == "never" and knows_id(store_to_log(None), str(id_), project):
+        raise UsageError(f"resume='never', and there is a run {id_!r}{place}; give another id=")
     if id_ is not None and how in ("allow", "must"):
-        found = continue_run(str(id_))
+        try:
+            found = continue_run(str(id_), project)
+        except ConfigError as error:
+            raise UsageError(str(error)) from error
     if how == "must" and found is None:
-        raise UsageError(f"resume='must', and the store has no run {id_!r}; give the id of one")
+        raise UsageError(
+            f"resume='must', and the store has no run {id_!r}{place}; give the id of one"
+        )
     if found is not None:
         run = Run(found, {**found.labels, **labels}, found.next_step)
         run.config.update(found.config)
+        _go_on(run, found)
         return run
     made = begin_run(None, name=name, project=project, store=None, labels=kept, own=True)
     made.quiet_end = True
@@ -71,3 +80,12 @@ def own_run(labels: dict[str, Any], resume: Any, wanted: str | None) -> Run:
 
         made.describe({}, labels={GIVEN_NAME: name})
     return Run(made, labels)
+
+
+def _go_on(run: Run, found: ManualRun) -> None:
+    """Take the summary of the run before it was resumed."""
+    numbers = {k: math.nan if v is None else v for k, v in found.metrics.items()}
+    if OWN_STEP in numbers:
+        numbers["step"] = numbers.pop(OWN_STEP)
+    run._summary.logged({**numbers, **found.words})
+    run._words.update(found.words)

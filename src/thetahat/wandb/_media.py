@@ -15,7 +15,7 @@ from thetahat.store._logged_things import record_file, record_table
 from thetahat.wandb._run import Run, UsageError, warn
 
 MANY = 32
-"""An array of more values than this becomes a histogram, as in W&B."""
+"""An array of more values than this becomes a histogram, of as many bins, as in W&B."""
 _BINS = 64
 
 
@@ -230,7 +230,7 @@ class Table(Media):
         given = dataframe if dataframe is not None else rows if data is None else data
         if hasattr(given, "columns") and hasattr(given, "iloc"):
             self.columns = [str(name) for name in given.columns]
-            cells = [given[name].tolist() for name in given.columns]
+            cells = [given.iloc[:, k].tolist() for k in range(len(self.columns))]
             self.data = [list(row) for row in zip(*cells, strict=True)]
             return
         given = given.tolist() if hasattr(given, "tolist") else given
@@ -312,14 +312,15 @@ class Table(Media):
 
     def keep(self, run: Run, name: str) -> dict[str, Any]:
         """Keep it as a table of a run, at the step of the row."""
+        names = distinct(self.columns, f"the table {name!r}")
         rows = [
             [
                 cell.keep(run, f"{name}/{k}-{column}")["path"] if _is_media(cell) else cell
-                for column, cell in zip(self.columns, row, strict=True)
+                for column, cell in zip(names, row, strict=True)
             ]
             for k, row in enumerate(self.data)
         ]
-        columns = {c: [row[k] for row in rows] for k, c in enumerate(self.columns)}
+        columns = {c: [row[k] for row in rows] for k, c in enumerate(names)}
         return keep_table(run, name, columns, self.kind)
 
 
@@ -389,6 +390,23 @@ def keep_table(
     return {"_type": "table-file", "path": name, "ncols": len(columns), "nrows": rows}
 
 
+def distinct(columns: Sequence[str], table: str) -> list[str]:
+    """Return names of columns of which no two are equal; say so if one is changed.
+
+    >>> distinct(["x", "y"], "the table 't'")
+    ['x', 'y']
+    """
+    names: list[str] = []
+    for name in columns:
+        new, k = name, 2
+        while new in names or (new != name and new in columns):
+            new, k = f"{name}_{k}", k + 1
+        names.append(new)
+    if names != list(columns):
+        warn(f"{table} has two columns of one name; they are kept as {', '.join(names)}")
+    return names
+
+
 def keep_media(run: Run, name: str, value: Any) -> dict[str, Any] | None:
     """Keep a value that is an image, a table or the like; None if it is none of these."""
     if _is_media(value):
@@ -418,7 +436,7 @@ def _as_media(value: Any) -> Media | None:
         value = value.detach().cpu().numpy()
     if hasattr(value, "__array__") and getattr(value, "size", 0) > MANY:
         kind = getattr(getattr(value, "dtype", None), "kind", "")
-        return Histogram(value) if kind in "fiub" else None
+        return Histogram(value, num_bins=MANY) if kind in "fiub" else None
     return None
 
 

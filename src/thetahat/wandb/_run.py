@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from thetahat.core.run import Status
     from thetahat.store import ManualRun
 
 OWN_STEP = "step (logged)"
@@ -76,9 +77,12 @@ class Run:
         self.starting_step = start
         self.start_time = time.time()
         self._over = False
-        self._words: dict[str, Any] = {}
-        self._put: dict[str, float] = {}
-        """Numbers that the program put into the summary, or that its definitions ask for."""
+        self._words: set[str] = set()
+        """Names whose last value may be no number."""
+        self._removed: set[str] = set()
+        """Names that the program took out of the summary."""
+        self._defined: dict[str, float] = {}
+        """Numbers that the definitions ask for, such as ``loss.min``."""
         self._definitions: Any = None
         self._files: Any = None
         self._warned: set[str] = set()
@@ -250,7 +254,7 @@ class Run:
                 else:
                     self._take(str(name), value, numbers)
             if self._definitions is not None:
-                self._put |= self._definitions.take(numbers, data)
+                self._defined |= self._definitions.take(numbers, data)
             if numbers:
                 self._log_numbers(numbers)
             if commit or (commit is None and step is None):
@@ -283,7 +287,7 @@ class Run:
             word = plain(value) if kept is None else kept
             self._summary.logged({name: word})
             if kept is None:
-                self._words[name] = word
+                self._words.add(name)
                 self._tell({"words": {name: word}})
 
     def _warn_step(self, step: int) -> None:
@@ -317,13 +321,15 @@ class Run:
     ) -> None:
         for name in mappings:
             self._note_mapping(name)
-        numbers = {k: v for k, v in values.items() if type(v) in (int, float)}
-        words = {k: v for k, v in values.items() if k not in numbers and v is not None}
-        self._put |= numbers
-        self._words |= words
-        for name in removed:
-            self._put.pop(name, None)
-            self._words.pop(name, None)
+        numbers = _stored({k: v for k, v in values.items() if type(v) in (int, float)})
+        words = {k: v for k, v in values.items() if type(v) not in (int, float) and v is not None}
+        removed = [*removed, *(k for k, v in values.items() if v is None)]
+        if "step" in removed:
+            removed.append(OWN_STEP)
+        self._words.update(words)
+        self._removed.update(removed)
+        for name in (*values, *removed):
+            self._defined.pop(name, None)
         self._tell({"summary": numbers, "words": words, "removed": removed})
 
     def _label(self, **labels: Any) -> None:
@@ -343,8 +349,8 @@ class Run:
         with self._lock:
             if self._files is not None:
                 self._files.collect()
-            if isinstance(self._sink, AgentRun) and self._put:
-                self._sink.tell({"summary": self._put})
+            if isinstance(self._sink, AgentRun) and self._defined:
+                self._sink.tell({"summary": self._defined})
             self._over = True
         if isinstance(self._sink, AgentRun):
             if exit_code:
@@ -353,7 +359,7 @@ class Run:
             how = ("finished", "")
             if exit_code:
                 how = ("failed", f"wandb.finish(exit_code={exit_code})")
-            self._sink.finish(*how, metrics=self._numbers(), words=self._words)
+            self._end(*how)
         if self in current:
             current.remove(self)
 
@@ -369,14 +375,21 @@ class Run:
 
         status, reason = ending_of(error)
         self._over = True
-        self._sink.finish(status, reason, metrics=self._numbers(), words=self._words)
+        self._end(status, reason)
 
-    def _numbers(self) -> dict[str, float]:
-        """Return the numbers of the summary, and those that the definitions ask for."""
-        numbers = {k: v for k, v in self._summary.items() if type(v) in (int, float)}
-        if "step" in numbers:
-            numbers[OWN_STEP] = numbers.pop("step")
-        return numbers | self._put
+    def _end(self, status: Status | str, reason: str) -> None:
+        """End a run of the program's own: of each name, its summary has the last value."""
+        last = dict(self._summary.items())
+        numbers = _stored({k: v for k, v in last.items() if type(v) in (int, float)})
+        words = {k: last[k] for k in self._words if last.get(k) is not None and k not in numbers}
+        gone = [name for name in self._removed if last.get(name) is None and name not in numbers]
+        if not isinstance(self._sink, AgentRun) and self._sink is not None:
+            self._sink.finish(
+                *(status, reason),
+                metrics=numbers | self._defined,
+                words=words,
+                removed=gone,
+            )
 
     join = finish
 
@@ -392,8 +405,7 @@ class Run:
 
         status, reason = ending_of(error)
         self._over = True
-        if self._sink is not None:
-            self._sink.finish(status, reason, metrics=self._numbers(), words=self._words)
+        self._end(status, reason)
         if self in current:
             current.remove(self)
 
@@ -402,6 +414,13 @@ class Run:
 
     def __getattr__(self, name: str) -> Any:
         return load("_run_more").method_of(self, name)
+
+
+def _stored(numbers: dict[str, float]) -> dict[str, float]:
+    """Name numbers as the store does."""
+    if "step" in numbers:
+        numbers[OWN_STEP] = numbers.pop("step")
+    return numbers
 
 
 _ARGUMENTS = ("config", "tags", "reinit", "settings", "dir")

@@ -66,6 +66,8 @@ class Metrics:
         row = read_row(line)
         if row is not None:
             self._printed.append(row.values)
+            for name in row.values:
+                self._words.pop(name, None)
             self._words.update(row.words)
 
     def take_long(self, size: int) -> None:
@@ -103,14 +105,12 @@ class Metrics:
 
     def summary(self) -> dict[str, float]:
         """Return the last value of every metric, or the summary of a wandb program."""
-        written = self._wandb.summary.items()
-        read = {k: v for k, v in written if self._source_of.get(k, "wandb") == "wandb"}
-        whole = self._last | read | self._logged.summary
-        return {k: v for k, v in whole.items() if k not in self._logged.removed}
+        others = {k: v for k, v in self._last.items() if self._source_of.get(k, "wandb") != "wandb"}
+        return self._logged.values.summary(self._wandb.values.summary(self._last) | others)
 
     def words(self) -> dict[str, Any]:
         """Return the last of all logged values that are not numbers; long ones are cut."""
-        whole = {**self._words, **self._wandb.words, **self._logged.words}
+        whole = {**self._words, **self._wandb.words, **self._logged.values.words}
         return {name: _cut(value) for name, value in whole.items()}
 
     @property

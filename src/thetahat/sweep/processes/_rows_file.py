@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.json import merge, plain_value
+from thetahat.core.last_values import LastValues
 from thetahat.sweep.processes._capture import number_of
 
 ROWS = "rows.jsonl"
@@ -35,12 +36,8 @@ class RowsFile:
         self.config: dict[str, Any] = {}
         self.labels: dict[str, Any] = {}
         self.name = ""
-        self.summary: dict[str, float] = {}
-        """Numbers that the program puts beside those that it logs."""
-        self.words: dict[str, Any] = {}
-        """The last of all values that are not numbers."""
-        self.removed: set[str] = set()
-        """Names that the program took out of its summary."""
+        self.values = LastValues()
+        """What the program puts beside the numbers that it logs."""
         self._path = folder / ROWS
         self._at = 0
 
@@ -64,8 +61,7 @@ class RowsFile:
             self._learn(line["told"])
             return None
         step = line.pop("step")
-        if self.summary:  # a later row replaces what stood in the summary
-            self.summary = {n: v for n, v in self.summary.items() if n not in line}
+        self.values.log(line)  # a later row replaces what stood in the summary
         numbers = {n: v if type(v) is float else number_of(v) for n, v in line.items()}
         return {**{n: v for n, v in numbers.items() if v is not None}, "step": int(step)}
 
@@ -73,13 +69,7 @@ class RowsFile:
         self.config = merge(self.config, told.get("config", {}))
         self.labels |= told.get("labels", {})
         self.name = told.get("name") or self.name
-        self.words |= told.get("words", {})
-        removed = told.get("removed", ())
-        self.removed = self.removed.difference(told.get("summary", ())).union(removed)
-        self.summary |= told.get("summary", {})
-        for name in removed:
-            self.summary.pop(name, None)
-            self.words.pop(name, None)
+        self.values.put(told.get("summary", {}), told.get("words", {}), told.get("removed", ()))
 
 
 def _parsed(lines: list[bytes]) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from thetahat.core.last_values import LastValues
 from thetahat.core.yaml_words import flow
 from thetahat.sweep.processes._wandb_file import (
     Exit,
@@ -107,9 +108,8 @@ class WandbTail:
     """
 
     def __init__(self, folder: Path, cwd: Path, run_id: str) -> None:
-        self.summary: dict[str, float] = {}
-        self.words: dict[str, Any] = {}
-        """The last of all logged or summary values that are not numbers."""
+        self.values = LastValues()
+        """What its summary has beside the numbers of the rows."""
         self.media: dict[str, str] = {}
         """Kinds of the images, tables and other media that it logged, by name."""
         self.config: dict[str, Any] = {}
@@ -125,6 +125,16 @@ class WandbTail:
         self._announced: list[Path] = []
         self._tails: list[_Tail] = []
         self._notes: list[str] = []
+
+    @property
+    def summary(self) -> Mapping[str, float]:
+        """Numbers that the summary has beside those of the rows."""
+        return self.values.numbers
+
+    @property
+    def words(self) -> Mapping[str, Any]:
+        """The last of all logged or summary values that are not numbers."""
+        return self.values.words
 
     def take_stderr(self, line: str) -> None:
         """Take a line of stderr, in which wandb prints where its files are."""
@@ -177,16 +187,15 @@ class WandbTail:
             self._notes.append(tail.log.problem)
 
     def _take(self, record: WandbRecord) -> None:
+        if isinstance(record, Row):
+            self.values.log(record.values)
+            self.values.put({}, record.words)
         if isinstance(record, Row | WandbSummary):
-            self.words.update(record.words)
             self.media.update({name: str(m.get("_type")) for name, m in record.media.items()})
         if isinstance(record, Exit):
             self.exit_code = record.code
         elif isinstance(record, WandbSummary):
-            self.summary.update(record.values)
-            for name in record.removed:
-                self.summary.pop(name, None)
-                self.words.pop(name, None)
+            self.values.put(record.values, record.words, record.removed)
         elif isinstance(record, Named):
             self.name = record.name or self.name
             self.labels.update(record.labels)
