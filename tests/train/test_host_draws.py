@@ -48,6 +48,16 @@ def net(
     return build
 
 
+def _drawn(key: Any) -> dict[str, Any]:
+    """First parameters, one of them a single number."""
+    slope = jax.random.normal(key, (3, 1))[:, 0]
+    return {"slope": slope, "level": jax.random.normal(key), "one": jnp.ones((1,)).reshape(())}
+
+
+def _line(params: Any, x: Any) -> Any:
+    return x @ params["slope"] + params["level"] * params["one"]
+
+
 SEEDS = np.array([0, 7, 2**31 - 1], np.int32)
 ADAM = th.optim.named("adam", 0.01)
 MODELS = {
@@ -59,6 +69,7 @@ MODELS = {
         lambda _: th.models.TabularMLP(5, width=9, depth=3),
         th.optim.tabular(15, 0.05, 0.1),
     ),
+    "pair": (3, lambda _: (_drawn, _line), ADAM),
     "Linear": (23, lambda _: th.models.Linear(23), ADAM),
     "NNX": (7, lambda s: Net(7, 11, nnx.Rngs(jax.random.key(s))), ADAM),
     "NNX of a split key": (

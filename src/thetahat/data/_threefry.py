@@ -56,5 +56,5 @@ def random_words(keys: Words, shape: Sequence[int]) -> Words:
     """
     numbers = np.arange(math.prod(shape), dtype=_U32)[None, :]
     words = folded_in((keys[0].reshape(-1, 1), keys[1].reshape(-1, 1)), numbers)
-    first, second = (word.reshape(*keys[0].shape, *shape) for word in words)
+    first, second = (word.reshape((*keys[0].shape, *shape)) for word in words)
     return first, second

@@ -330,7 +330,7 @@ _MOVES: Mapping[str, Callable[..., Any]] = {
     "broadcast_in_dim": _broadcast,
     "copy": lambda _, lead, a: a,
     "dynamic_slice": _slice_at,
-    "reshape": lambda params, lead, a: a.reshape(*a.shape[:lead], *params["new_sizes"]),
+    "reshape": lambda params, lead, a: a.reshape((*a.shape[:lead], *params["new_sizes"])),
     "slice": _slice,
     "squeeze": lambda params, lead, a: np.squeeze(a, tuple(n + lead for n in params["dimensions"])),
     "stop_gradient": lambda _, lead, a: a,
