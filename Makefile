@@ -21,8 +21,8 @@ STAMPS := $(VENV)/.stamps
 demo: $(STAMPS)/demo
 	$(BIN)/thetahat demo
 
-# Both kinds at once, by four processes and two: quick tests wait for children, servers and browsers. Three
-# used one of the two cores of CI in the ten minutes after the standard tests had ended.
+# Both kinds at once, by three processes and two: quick tests wait for children, servers and browsers. Four
+# took longer: at the end each of them drives a browser.
 test:
 	$(MAKE) -j 2 $(STAMPS)/chromium $(STAMPS)/postgres $(STAMPS)/slurm $(STAMPS)/libraries wheel
 	$(BIN)/python -m pip --disable-pip-version-check install -q --no-deps --force-reinstall dist/*.whl
@@ -31,7 +31,7 @@ test:
 
 # Not in the background of a shell: there SIGINT is ignored, which tests send.
 test-quick:
-	$(QUICK) $(PYTEST) -n 4 --programs=quick $(PYTEST_ARGS); echo $$? >$(STAMPS)/quick
+	$(QUICK) $(PYTEST) -n 3 --programs=quick $(PYTEST_ARGS); echo $$? >$(STAMPS)/quick
 
 test-standard:
 	$(PINNED) $(PYTEST) -n 2 --programs=standard $(PYTEST_ARGS) >$(STAMPS)/standard.log 2>&1; \

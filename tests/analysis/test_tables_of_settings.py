@@ -88,8 +88,11 @@ def test_columns_named_like_a_parameter_or_a_count_keep_their_names(
 
 
 def test_quantiles_of_infinite_numbers_are_those_of_pandas(
-    made: tuple[Path, SweepRow], capsys: pytest.CaptureFixture[str]
+    made: tuple[Path, SweepRow],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     frame = pd.DataFrame({"k": 0, "e": [0, 10, math.inf]})
     with open_store(made[0]) as store:
         first = table_bands(store, made[1], "pol", ["n"], (0.05, 0.5, 0.95))[0].columns["e"]

@@ -113,7 +113,7 @@ def test_a_new_store_is_wal_of_this_version_and_ignored_by_git(
     monkeypatch.delenv("THETAHAT_STORE", raising=False)
     with open_store() as store:
         health = store.health()
-    assert health["version"] == VERSION == 5
+    assert health["version"] == VERSION == 6
     assert (health["integrity"], health["journal"], health["runs"]) == ("ok", "wal", 0)
     assert (tmp_path / ".thetahat" / ".gitignore").read_text().splitlines()[-1] == "*"
 

@@ -51,11 +51,12 @@ def net(
 def _drawn(key: Any) -> dict[str, Any]:
     """First parameters, one of them a single number."""
     slope = jax.random.normal(key, (3, 1))[:, 0]
-    return {"slope": slope, "level": jax.random.normal(key), "one": jnp.ones((1,)).reshape(())}
+    level = {"level": jax.random.normal(key), "one": jnp.ones((1,)).reshape(())}
+    return {"slope": slope, "order": jnp.arange(3.0), **level}
 
 
 def _line(params: Any, x: Any) -> Any:
-    return x @ params["slope"] + params["level"] * params["one"]
+    return x @ (params["slope"] * params["order"]) + params["level"] * params["one"]
 
 
 SEEDS = np.array([0, 7, 2**31 - 1], np.int32)

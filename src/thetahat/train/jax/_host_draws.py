@@ -203,7 +203,9 @@ class _Check:
             raise _Elsewhere(name)
         if name in _MOVES or not _computes_floats(equation):
             return [_Fact(constant, rounded)]
-        if constant and name in _EXACT:  # XLA computes it in advance, as it is written
+        if constant and (
+            name in _EXACT or name == "iota"
+        ):  # XLA computes it in advance, as written
             return [_Fact(True, False)]
         # A product by a constant that XLA could join with nothing: with no other one and no sum.
         by_constant = given[-1].constant or (name == "mul" and given[0].constant)
