@@ -75,6 +75,9 @@ def lacking_slurm() -> str | None:
     return lacking_network()
 
 
+_QUIET_S = 8
+
+
 class SlurmCluster:
     """Nodes n1, n2, ... of two cores each."""
 
@@ -139,13 +142,17 @@ class SlurmCluster:
 
         Args:    done: whether its work is done: a task that starts again is in no list for a moment.
         """
+        quiet_since = time.monotonic()
 
         def over() -> bool:
+            nonlocal quiet_since
             tasks = self.tasks()
-            # Slurm's delay is for the end of a task's last run, which else is taken for the next's.
-            ending = "completing" in self.call("sinfo", "-h", "-N", "-o", "%T")
+            # Slurm's delay is for the end of a task's last run, which else is taken for the next's;
+            # a busy node tells of it some seconds after it is no longer "completing".
+            if "completing" in self.call("sinfo", "-h", "-N", "-o", "%T"):
+                quiet_since = time.monotonic()
             queued = [name for name, state in tasks.items() if state == "PENDING"]
-            for task in queued if not ending else ():
+            for task in queued if time.monotonic() > quiet_since + _QUIET_S else ():
                 self.call("scontrol", "update", f"JobId={task}", "StartTime=now")
             return not any(task.startswith(f"{job}_") for task in tasks) and done()
 
