@@ -26,7 +26,7 @@ def inputs_of_part(data: Data, x: Any) -> Any:
     Rows are known by their numbers, where parts are standardised: a copy of ``data.test.x``, or the
     same of the Data that the Task was given, is not in a table's units.
 
-    Raises:  ShapeError: Observations that are no rows of a part; a word that is no part.
+    Raises:  ShapeError: Observations that are not rows of a part; a word that does not name one.
     """
     found = {name: getattr(data, name) for name in ("train", "val", "test")}
     parts = {name: part for name, part in found.items() if hasattr(part, "x")}
