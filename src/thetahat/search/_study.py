@@ -26,6 +26,7 @@ from optuna.trial import TrialState
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.json import plain_value
+from thetahat.core.nested import flat_config
 from thetahat.search._distributions import (
     Categorical,
     Constant,
@@ -307,7 +308,7 @@ class StudySearch:
         if mapped is not None:
             key = mapped.space.key(config)
             return any(mapped.space.key(one) == key for one in self._earlier)
-        mine = _flat(plain_value(dict(config)))
+        mine = flat_config(plain_value(dict(config)))
         return any(all(one.get(k, _Mapped) == v for k, v in mine.items()) for one in self._earlier)
 
     def _raw_ask(
@@ -335,15 +336,6 @@ def defined(define: Define | None, trial: optuna.Trial, where: str) -> dict[str,
     if not isinstance(config, Mapping) or not all(isinstance(name, str) for name in config):
         raise ConfigError(f"{where} returned {_kind(config)}; return a dict of parameter values")
     return dict(config)
-
-
-def _flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Return a config with the names of nested parameters joined by dots, as earlier runs have."""
-    found: dict[str, Any] = {}
-    for name, value in config.items():
-        inner = isinstance(value, Mapping)
-        found |= _flat(value, f"{above}{name}.") if inner else {f"{above}{name}": value}
-    return found
 
 
 def _said(error: Exception) -> str:

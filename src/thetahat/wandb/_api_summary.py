@@ -8,7 +8,7 @@ from typing import Any
 
 from thetahat.core.json import from_json, to_json
 from thetahat.store import RunRow, Store
-from thetahat.wandb._conditions import Kept
+from thetahat.wandb._conditions import KeptValues
 from thetahat.wandb._define import SUMMARIES
 from thetahat.wandb._run import NESTED, OWN_STEP
 from thetahat.wandb._values import leaves, nested, plain
@@ -116,8 +116,10 @@ def _as_logged(flat: Mapping[str, Any], mappings: set[str], kept: Sequence[str])
         base, _, kind = name.rpartition(".")
         if base and _is_kept(base, kind, kept):
             before = whole.get(base)
-            whole[base] = Kept({**(before if isinstance(before, Kept) else {}), kind: value})
-        elif not isinstance(whole.get(name), Kept):
+            whole[base] = KeptValues(
+                {**(before if isinstance(before, KeptValues) else {}), kind: value}
+            )
+        elif not isinstance(whole.get(name), KeptValues):
             whole[name] = value
     found: dict[str, Any] = {}
     for name, value in whole.items():

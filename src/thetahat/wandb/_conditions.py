@@ -32,11 +32,11 @@ class Moment:
         return self.exact if wanted.microsecond else self.exact.replace(microsecond=0)
 
 
-class Kept(dict[str, Any]):
+class KeptValues(dict[str, Any]):
     """Values of a metric by kind, such as ``{"min": 9}``: what ``define_metric`` asked for."""
 
 
-class Several(Kept):
+class Several(KeptValues):
     """Values of a metric, none of which stands for the metric alone."""
 
     def __init__(self, key: str, values: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from thetahat.core.errors import did_you_mean
-from thetahat.wandb._conditions import Kept, Moment, Several, holds, kind_of
+from thetahat.wandb._conditions import KeptValues, Moment, Several, holds, kind_of
 from thetahat.wandb._errors import CommError
 from thetahat.wandb._run import warn
 
@@ -106,7 +106,7 @@ def _moment(run: Any, found: str) -> Moment:
 
 def _standing(key: str, value: Any, sign: str) -> Any:
     """Return the value that stands for a metric: the one that is kept, or the best of several."""
-    if not isinstance(value, Kept):
+    if not isinstance(value, KeptValues):
         return value
     if len(value) == 1:
         return next(iter(value.values()))

@@ -11,6 +11,7 @@ from typing import Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.json import plain_value
+from thetahat.core.nested import flat_config
 from thetahat.store import Store, find_sweep, tried_runs
 from thetahat.sweep.spec._options import nested, read_points
 from thetahat.sweep.spec._spec import SweepSpec
@@ -51,12 +52,12 @@ def read_prior(
         else:
             sweep = find_sweep(store, source)
             rows = [
-                {**_flat(run.setting), **run.metrics}
+                {**flat_config(run.setting), **run.metrics}
                 for run in tried_runs(store, sweep.id)
                 if run.status.well
             ]
     else:
-        source, rows = "the list", [_flat(row) for row in given]
+        source, rows = "the list", [flat_config(row) for row in given]
     known = dict.fromkeys(name for row in rows for name in row)
     metrics = [one.name for one in spec.objectives]
     if not metrics:
@@ -75,15 +76,6 @@ def read_prior(
     if len(runs) > MOST:
         raise ConfigError(f"--prior={source} has {len(runs):,} runs; give at most {MOST:,}")
     return Prior(tuple(runs), len(rows) - len(runs), source)
-
-
-def _flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Return a config with the names of nested parameters joined by dots."""
-    found: dict[str, Any] = {}
-    for name, value in config.items():
-        inner = isinstance(value, Mapping)
-        found |= _flat(value, f"{above}{name}.") if inner else {f"{above}{name}": value}
-    return found
 
 
 def _finite(value: Any) -> float | None:
