@@ -36,6 +36,7 @@ from thetahat.store import (
     list_agents,
     list_sweeps,
     run_columns,
+    runs_stand,
     tried_runs,
 )
 from thetahat.web._many import DRAWN, WHOLE, over_all, sampled, settings_of_some
@@ -128,7 +129,9 @@ def sweep_page(
     file, dead = read_file(sweep.spec), dead_agents(store)
     # Some time before the runs are read: writes during the read are then read again.
     now = (datetime.now(UTC) - timedelta(seconds=2)).isoformat(timespec="milliseconds")
-    counted = count_runs(store, sweep.id)
+    # What a sample needs to know holds the counts too.
+    stand = runs_stand(store, sweep.id) if changed is None else None
+    counted = count_runs(store, sweep.id) if stand is None else {row[0]: row[2] for row in stand}
     head: dict[str, Any] = {
         "sweep": about(sweep, file, with_text=changed is None)
         | {"directions": directions_in(store, sweep.id)},
@@ -144,7 +147,7 @@ def sweep_page(
     most = _drawn(counted, asked.sample)
     if most is not None:
         metric, goal = _shown(file, asked)
-        head["sampled"], found = sampled(store, sweep, metric, goal, most)
+        head["sampled"], found = sampled(store, sweep, metric, goal, most, stand)
         if ranked:
             standing = settings(store, sweep, metric, goal)
             head["settings"] = settings_of_some(standing, json.loads(found)["columns"]["id"])
