@@ -131,7 +131,7 @@ def sweep_page(
     now = (datetime.now(UTC) - timedelta(seconds=2)).isoformat(timespec="milliseconds")
     # What a sample needs to know holds the counts too.
     stand = runs_stand(store, sweep.id) if changed is None else None
-    counted = count_runs(store, sweep.id) if stand is None else {row[0]: row[2] for row in stand}
+    counted = count_runs(store, sweep.id) if stand is None else _counts(stand)
     head: dict[str, Any] = {
         "sweep": about(sweep, file, with_text=changed is None)
         | {"directions": directions_in(store, sweep.id)},
@@ -163,6 +163,11 @@ def sweep_page(
     return _with_runs(head, "runs", found)
 
 
+def _counts(stand: Sequence[Any]) -> dict[str, int]:
+    """Return how many runs have each status, of how the runs of a sweep stand."""
+    return {row[0]: row[2] for row in stand}
+
+
 def _drawn(counted: Mapping[str, int], sample: int) -> int | None:
     """Return how many runs of a sweep its page draws; None for all."""
     n = sum(counted.values())
@@ -180,10 +185,11 @@ def _shown(file: SweepFile, asked: Asked) -> tuple[str, str]:
 def read_ahead(source: Source, sweep: SweepRow) -> None:
     """Compute what the page of a sweep will ask for."""
     store = source.store()
-    if _drawn(count_runs(store, sweep.id), 0) is None:
+    stand = runs_stand(store, sweep.id)
+    if _drawn(_counts(stand), 0) is None:
         runs_of(source, sweep)
     else:
-        over_all(store, sweep, *_shown(read_file(sweep.spec), Asked()))
+        over_all(store, sweep, *_shown(read_file(sweep.spec), Asked()), stand)
 
 
 def runs_of(source: Source, sweep: SweepRow) -> str:
