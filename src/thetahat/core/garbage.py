@@ -1,4 +1,4 @@
-"""Pause Python's search for reference cycles while many objects are read that have none."""
+"""Pause Python's search for reference cycles while many objects are read or made that have none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ def uncollected() -> Iterator[None]:
     """Pause the collector of cycles inside the block.
 
     It visits all objects again and again while their number grows: of a report of ten thousand
-    runs that is a fifth of the time. Objects without cycles are freed as ever.
+    runs that is a fifth of the time, of a thousand small fits a tenth. Objects without cycles are
+    freed as ever.
     """
     was_on = gc.isenabled()
     gc.disable()

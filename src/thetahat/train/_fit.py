@@ -13,6 +13,7 @@ from thetahat.core import ConfigError, Event, Interrupted, Status, Task, Tracker
 from thetahat.core.arguments import arguments_named
 from thetahat.core.content import content_key, static_parts
 from thetahat.core.errors import did_you_mean
+from thetahat.core.garbage import uncollected
 from thetahat.core.run import functions_of
 from thetahat.core.signature import refuse_parameters
 from thetahat.train._checkpoint import read_header
@@ -112,7 +113,8 @@ def fit_many(
             f"fit_many takes a list of configs, such as [{{'lr': 0.01}}, {{'lr': 0.1}}]; got"
             f" {configs!r:.80}"
         )
-    full = [shop.full(given) for given in configs]
+    with uncollected():
+        full = [shop.full(given) for given in configs]
     if not full:
         raise ConfigError("fit_many got no configs; give at least one, such as [{'lr': 0.01}]")
     return _fit_all(
@@ -168,8 +170,9 @@ def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> Res
             continue
         with interrupt.listening():
             done = training.run()
-        for i, one in done.items():
-            results[i] = replace(one, provenance={**one.provenance, "code": code})
+        with uncollected():
+            for i, one in done.items():
+                results[i] = replace(one, provenance={**one.provenance, "code": code})
         waiting = [i for i in waiting if i not in results]
         n_cohorts += 1
         if waiting and any(results[i].status is Status.INTERRUPTED for i in members):

@@ -27,6 +27,7 @@ from thetahat.core import (
 )
 from thetahat.core.acceptance import ACCEPT, accepted_reason, failed_checks
 from thetahat.core.errors import why_failed
+from thetahat.core.garbage import uncollected
 from thetahat.core.metric import PARTS, RISKS, directions_of
 from thetahat.core.packed_table import pack_table
 from thetahat.data import Shuffle
@@ -172,14 +173,15 @@ class Session:
         known = directions_of(self.program.task.metrics, parts)
         numbers = {name: numbers[name] for name in known if name in numbers}
         tables = self._tables(state)
-        for k in which:
-            result = self._result(state, cut, now, numbers, k)
-            if tables[k] and result.status is not Status.DIVERGED:
-                result = replace(result, tables=tables[k])
-            if k not in self.reasons:  # what a sweep cut short is no solution yet
-                result = judged(result, bool(self.program.task.accept))
-            self.results[k] = result
-            self._report(self.cohort.members[k], result)
+        with uncollected():
+            for k in which:
+                result = self._result(state, cut, now, numbers, k)
+                if tables[k] and result.status is not Status.DIVERGED:
+                    result = replace(result, tables=tables[k])
+                if k not in self.reasons:  # what a sweep cut short is no solution yet
+                    result = judged(result, bool(self.program.task.accept))
+                self.results[k] = result
+                self._report(self.cohort.members[k], result)
         self._tell()
 
     def _tables(self, state: Any) -> Sequence[Mapping[str, Any]]:
