@@ -15,6 +15,7 @@ from thetahat.core import Task
 from thetahat.data import Transform
 from thetahat.train._program import GivenTask
 from thetahat.train._tables import has_tables, table_columns, whole_columns, with_verdicts
+from thetahat.train.jax._by_trace import TracedFunction
 from thetahat.train.jax._fitted import FittedMember
 from thetahat.train.jax._labels import labelled
 from thetahat.train.jax._member import make_member, parts_of
@@ -88,7 +89,7 @@ def evaluated(
             h = partial(adapted.bind(params, fitted.frozen).weighted, share=share)
             return loss_at(h, z), None if x is None else h(x)
 
-        each = jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0)))
+        each = TracedFunction(jax.vmap(one, in_axes=(None, 0, 0, 0)))
         given = cast((part, x, shares), task.dtype)
         losses, out = each(fitted.trained, *given)
     if out is not None:
@@ -119,6 +120,6 @@ def metrics(fitted: FittedMember) -> Mapping[str, float]:
         adapted, units = models.adapt(fitted.task.model, 0), fitted.data.transform
         member = make_member(fitted.task, fitted.frozen, adapted, units)
         parts = {k: cast(v, fitted.task.dtype) for k, v in parts_of(fitted.data).items()}
-        found = jax.jit(member.final)(fitted.trained, parts)
+        found = TracedFunction(member.final)(fitted.trained, parts)
     risks = {f"{part}_risk" for part in parts}
     return {name: float(value) for name, value in found.items() if name not in risks}

@@ -105,7 +105,12 @@ def compile_read(lowered: Any, numbers: int) -> Any:
     Args:    numbers: how many it reads for all members that are computed at once; of many, its
              speed counts too. The level moves last bits: one by one, it is that of one alone.
     """
-    return _compile(lowered, _READ if numbers <= _FEW_READ else _LOOP)
+    return _compile(lowered, read_options(numbers))
+
+
+def read_options(numbers: int) -> Mapping[str, Any]:
+    """The options by which ``compile_read`` compiles."""
+    return _READ if numbers <= _FEW_READ else _LOOP
 
 
 def _compile(lowered: Any, options: Mapping[str, Any], patient: bool = True) -> Any:

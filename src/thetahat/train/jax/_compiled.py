@@ -8,9 +8,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
-MOST = 64
-"""Programs that are kept, of about 1.5 MB: a fit has four (its data, first state, chunk, and
-evaluation)."""
+MOST = 96
+"""Keys of programs that are kept, of 1.5 MB at most: a fit has six (its data, first state, chunk,
+evaluation by two keys, and predictions)."""
 
 MOST_CONSTANTS = 1 << 24
 """Bytes of constants up to which a program is kept: it holds them as long as it is."""

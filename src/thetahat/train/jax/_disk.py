@@ -14,6 +14,7 @@ import os
 import platform
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,16 @@ def save(key: Any, program: Any, names: Sequence[str] = ()) -> None:
         _remove_oldest(path.parent)
     except OSError:  # a full disk, or a folder that was removed
         return
+
+
+def link(key: Any, to: Any) -> None:
+    """Give a program on disk, that of the key ``to``, another key too."""
+    path, there = _path(key), _path(to)
+    if path is None or there is None:
+        return
+    with suppress(OSError):  # there is none, or one has the key, or this disk links no files
+        os.link(there, path)
+        _remove_oldest(path.parent)
 
 
 def _remove_oldest(folder: Path) -> None:

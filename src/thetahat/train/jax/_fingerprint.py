@@ -6,9 +6,6 @@ program: a fit of the same mathematics reuses it. Epochs and walls of time are n
 
 from __future__ import annotations
 
-import functools
-import os
-import platform
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,11 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from thetahat import models, optim, risk
 from thetahat.core.metric import read_metrics
-from thetahat.core.provenance import versions
 from thetahat.data import n_observations, weights_of
 from thetahat.train._program import Build, GivenTask, Hyper
 from thetahat.train._stopping import Record, less_is_better, sort_rules
@@ -35,28 +31,18 @@ from thetahat.train.jax._jaxpr_key import (
     JaxprKey,
     NotComparable,
     digest,
-    without_dead_code,
+    reduced,
 )
 from thetahat.train.jax._member import Member, make_member, parts_of
 from thetahat.train.jax._padding import Padding
 from thetahat.train.jax._plan import MemberPlan, make_plan
 from thetahat.train.jax._precision import ON_DISK, precision
 from thetahat.train.jax._redraw import drawn_points
+from thetahat.train.jax._settings import place_of, settings
 from thetahat.train.jax._staging import Staged
 
 _NOT_RESUMED = ("rules", "rate", "step", "order", "weights")
 """Parts that a checkpoint does not compare: rules may change, and a step follows from the rest."""
-
-_IDLE = frozenset(
-    {
-        *("jax_compilation_cache_dir", "jax_enable_compilation_cache", "jax_log_compiles"),
-        *(
-            "jax_persistent_cache_min_compile_time_secs",
-            "jax_persistent_cache_min_entry_size_bytes",
-        ),
-    }
-)
-"""Settings of JAX that change no program."""
 
 _named: dict[bytes, str] = {}
 """Fingerprints of experiments of ours that have an attribute ``mathematics``: all that their code
@@ -80,16 +66,16 @@ class Mathematics:
         wanted = [name for name in dict.fromkeys(names) if name not in _NOT_RESUMED]
         pieces = {"first state": (self._staged.closed, self._kept)}
         pieces |= {name: (closed, [n == name for n in names]) for name in wanted}
-        return {name: _key(*_reduced(*piece)) for name, piece in pieces.items()}
+        return {name: _key(*reduced(*piece)) for name, piece in pieces.items()}
 
     def used(self) -> frozenset[str]:
         """The traced parameters that a number depends on beside those of the stopping rules."""
         hyper = self._hyper
         names, closed, _ = self._trace(True)
         wanted = [name != "rules" for name in names]
-        found = zip(sorted(hyper.member(0)), _reduced(closed, wanted)[2], strict=False)
+        found = zip(sorted(hyper.member(0)), reduced(closed, wanted)[2], strict=False)
         order = [*sorted(hyper.own), *sorted(hyper.common)]
-        first = zip(order, _reduced(self._staged.closed, self._kept)[2], strict=False)
+        first = zip(order, reduced(self._staged.closed, self._kept)[2], strict=False)
         return frozenset(name for name, there in (*found, *first) if there)
 
     def fingerprint(self, size: int, mode: str, padding: Padding | None) -> str:
@@ -193,7 +179,7 @@ class Mathematics:
         """
         key = JaxprKey(strict=True, differentiated=not whole)
         # Without what draws the first state: it is an argument.
-        jaxpr, consts, read = _reduced(closed, [True] * len(names))
+        jaxpr, consts, read = reduced(closed, [True] * len(names))
         found = key.of(ClosedJaxpr(jaxpr, consts)) + "".join("01"[there] for there in read)
         if key.const_bytes > MOST_CONSTANTS:
             raise NotComparable(f"constants of {key.const_bytes >> 20} MB; give them as data")
@@ -205,7 +191,7 @@ class Mathematics:
         loss, rules = risk.resolve_loss(task.loss), sort_rules(task.stopping)
         metrics = read_metrics(task.metrics)
         given = [
-            (str(g.dtype), getattr(g, "weak_type", False), _place(g))
+            (str(g.dtype), getattr(g, "weak_type", False), place_of(g))
             for g in map(_array, staged.given)
         ]
         shapes = [jax.ShapeDtypeStruct(_array(g).shape, np.bool_) for g in staged.given]
@@ -352,31 +338,6 @@ def _step(member: Member, plan: MemberPlan, state: Any, batch: Any) -> Any:
     return member.step(carry, batch, weight, share, scale, key)
 
 
-def settings() -> str:
-    """The key of what a program depends on beside its mathematics: settings of JAX, device,
-    versions."""
-    values, config = jax.config.values, jax.config
-    raw = tuple([getattr(config, name, values[name]) for name in values])
-    device = jax.devices()[0]
-    place = (device.platform, device.device_kind, jax.device_count())
-    known = (tuple(values), raw, tuple(map(type, raw)), place, os.environ.get("XLA_FLAGS", ""))
-    try:
-        return _settings_key(*known)
-    except TypeError:  # a value without a hash
-        return _settings_key.__wrapped__(*known)
-
-
-@functools.lru_cache(maxsize=16)
-def _settings_key(
-    names: tuple[str, ...], raw: tuple[Any, ...], _: Any, place: tuple[Any, ...], flags: str
-) -> str:
-    """The key of settings; types are arguments since True equals 1."""
-    ours = sorted(
-        (name, str(value)) for name, value in zip(names, raw, strict=True) if name not in _IDLE
-    )
-    return digest([ours, place, flags, _versions()]).hex()
-
-
 @contextmanager
 def unchanged_generators() -> Iterator[None]:
     """Undo draws from the global generators of Python and NumPy.
@@ -397,23 +358,9 @@ def unchanged_generators() -> Iterator[None]:
         raise NotComparable("a function draws random numbers on the host while it is traced")
 
 
-@functools.cache
-def _versions() -> tuple[str, ...]:
-    found = versions()
-    names = ("jax", "jaxlib", "numpy", "thetahat")
-    return (platform.python_version(), *(f"{name} {found.get(name)}" for name in names))
-
-
 def _array(leaf: Any) -> Any:
     """A leaf with a dtype and a shape; on disk, both are known."""
     return leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
-
-
-def _place(leaf: Any) -> Any:
-    """The devices that an array was put on; none where it goes where it is needed."""
-    if not isinstance(leaf, jax.Array) or not leaf.committed:
-        return ()
-    return tuple(sorted(device.id for device in leaf.devices()))
 
 
 def _paths(tree: Any) -> list[Any]:
@@ -427,16 +374,6 @@ def _shape(leaf: Any, dtype: str) -> Any:
     if isinstance(leaf, ON_DISK) and kind.kind == "f":
         kind = np.dtype(dtype)
     return jax.ShapeDtypeStruct(leaf.shape, kind)
-
-
-def _reduced(closed: ClosedJaxpr, wanted: Sequence[bool]) -> tuple[Jaxpr, list[Any], list[bool]]:
-    """What gives the wanted outputs: its jaxpr, its constants, and which inputs it reads."""
-    jaxpr, used = without_dead_code(closed.jaxpr, wanted, instantiate=False)
-    atoms = (*jaxpr.outvars, *(atom for equation in jaxpr.eqns for atom in equation.invars))
-    read = {atom for atom in atoms if not isinstance(atom, Literal)}
-    pairs = zip(closed.jaxpr.constvars, closed.consts, strict=True)
-    held = {var: const for var, const in pairs if var in read}
-    return jaxpr.replace(constvars=list(held)), list(held.values()), used
 
 
 def _key(jaxpr: Jaxpr, consts: Sequence[Any], _: Any) -> str:

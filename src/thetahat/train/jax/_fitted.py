@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import jax
 import numpy as np
 
 from thetahat import models
@@ -15,6 +14,7 @@ from thetahat.core import ConfigError, Task
 from thetahat.data import gather, is_streamed, n_observations
 from thetahat.train._inputs import inputs_of_part
 from thetahat.train._without_data import WithoutData
+from thetahat.train.jax._by_trace import TracedFunction
 from thetahat.train.jax._member import eval_blocks, make_member, parts_of
 from thetahat.train.jax._precision import cast, precision
 from thetahat.train.jax._predictor import Predictor
@@ -72,8 +72,8 @@ class FittedMember:
             adapted = models.adapt(task.model, task.seed)
             member = make_member(task, self.predictor.frozen, adapted)
             if not is_streamed(rows):
-                return float(jax.jit(member.risk)(params, cast(rows, task.dtype)))
-            block, sums = jax.jit(member.risk_block), member.risk_zero()
+                return float(TracedFunction(member.risk)(params, cast(rows, task.dtype)))
+            block, sums = TracedFunction(member.risk_block), member.risk_zero()
             for at, real in zip(*eval_blocks(n_observations(rows)), strict=True):
                 sums = block(params, sums, cast(gather(rows, at), task.dtype), real)
             return float(sums[0] / sums[1])

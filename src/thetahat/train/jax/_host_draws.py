@@ -25,8 +25,8 @@ from thetahat.data import folded_in, is_default_generator, random_words
 from thetahat.train.jax._compile import compilations, compile_draw
 from thetahat.train.jax._compiled import compiled
 from thetahat.train.jax._disk import load, save
-from thetahat.train.jax._fingerprint import settings
 from thetahat.train.jax._jaxpr_key import JaxprKey, NotComparable
+from thetahat.train.jax._settings import settings
 
 BLOCK = 1 << 11
 """Normal numbers that one call draws."""

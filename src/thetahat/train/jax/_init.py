@@ -21,9 +21,9 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from thetahat.train.jax._compile import Busy, compilations, compile_draw
 from thetahat.train.jax._compiled import compiled, reused
 from thetahat.train.jax._disk import load, save
-from thetahat.train.jax._fingerprint import settings
 from thetahat.train.jax._host_draws import host_draws
 from thetahat.train.jax._jaxpr_key import JaxprKey, NotComparable, without_dead_code
+from thetahat.train.jax._settings import settings
 from thetahat.train.jax._staging import Staged
 
 _COMPARED = 1 << 16

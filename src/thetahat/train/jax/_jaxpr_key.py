@@ -302,6 +302,16 @@ def without_dead_code(
     return reduced.replace(eqns=eqns), used
 
 
+def reduced(closed: ClosedJaxpr, wanted: Sequence[bool]) -> tuple[Jaxpr, list[Any], list[bool]]:
+    """What gives the wanted outputs: its jaxpr, its constants, and which inputs it reads."""
+    jaxpr, used = without_dead_code(closed.jaxpr, wanted, instantiate=False)
+    atoms = (*jaxpr.outvars, *(atom for equation in jaxpr.eqns for atom in equation.invars))
+    read = {atom for atom in atoms if not isinstance(atom, Literal)}
+    pairs = zip(closed.jaxpr.constvars, closed.consts, strict=True)
+    held = {var: const for var, const in pairs if var in read}
+    return jaxpr.replace(constvars=list(held)), list(held.values()), used
+
+
 def digest(parts: Any) -> bytes:
     """Digest a tree of lists, texts, bytes and numbers by its text, which tells all of them."""
     return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=20).digest()

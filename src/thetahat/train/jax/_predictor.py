@@ -27,6 +27,7 @@ from thetahat.data import ColumnNames, Transform, blank, named_row, refuse_spars
 from thetahat.models import Adapted
 from thetahat.train._classify import ClassScores
 from thetahat.train._program import Build, GivenTask
+from thetahat.train.jax._by_trace import TracedFunction
 from thetahat.train.jax._precision import precision
 
 Make = Callable[[Mapping[str, Any]], Adapted]
@@ -100,14 +101,14 @@ class ModelSource:
         return jax.eval_shape(lambda: self.make({}).params)
 
     @cached_property
-    def compiled(self) -> Any:
+    def compiled(self) -> TracedFunction:
         """The predictions (N, ...) at rows of inputs, compiled once for all members."""
-        return jax.jit(self._rows())
+        return TracedFunction(self._rows())
 
     @cached_property
-    def quick(self) -> Any:
+    def quick(self) -> TracedFunction:
         """The same, compiled without optimisation: equal but for rounding."""
-        return jax.jit(self._rows(), compiler_options={"xla_backend_optimization_level": 0})
+        return TracedFunction(self._rows(), xla_backend_optimization_level=0)
 
     def _rows(self) -> Callable[..., Any]:
         make = self.make.settled() if isinstance(self.make, OfBuild) else self.make
@@ -286,7 +287,7 @@ class Predictor:
         with precision(self.dtype):
             at = self._typed(row.astype(int) if self.whole else row)
             given = (self.values, self.trained, self.frozen, at)
-            out = jax.eval_shape(self.source.compiled, *given)
+            out = jax.eval_shape(self.source.compiled.function, *given)
         if row.shape[1:] != self.shape or not jnp.issubdtype(out.dtype, jnp.floating):
             raise ValueError("its parts do not fit together")
         if self.transform is not None:

@@ -29,9 +29,10 @@ from thetahat.train._inputs import inputs_names
 from thetahat.train._program import Build, CohortStatus, Hyper, WithData
 from thetahat.train._tables import has_tables, is_fixed, table_columns, whole_columns, with_verdicts
 from thetahat.train.jax import _member
-from thetahat.train.jax._compile import compilations, compile_loop, compile_read
+from thetahat.train.jax._by_trace import Program, TracedFunction, by_trace, keep, kept
+from thetahat.train.jax._compile import compilations, compile_loop, compile_read, read_options
 from thetahat.train.jax._compiled import compiled, reused
-from thetahat.train.jax._disk import load, save
+from thetahat.train.jax._disk import link
 from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, run_chunk
 from thetahat.train.jax._fingerprint import Mathematics, unchanged_generators
 from thetahat.train.jax._fitted import FittedMember, inputs_like
@@ -114,7 +115,7 @@ class CohortProgram:
                 index = jax.ShapeDtypeStruct((*each, *shape), np.int32)
             first = ((state, index), None) if self._own_order else (state, index)
             args = (own, common, made, self._given, *first, np.int32(0), np.int32(1))
-            self._lowered = self._timed(lambda: self._lower(self._member_chunk, args))
+            self._lowered = self._timed(lambda: self._traced(self._member_chunk, args).lower())
 
     # -- the Protocol ---------------------------------------------------------------------------
 
@@ -264,8 +265,11 @@ class CohortProgram:
 
     @memory_errors()
     def evaluate(self, state: TrainState, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
-        """The risk and the metrics of each part at the best state."""
+        """The risk and the metrics of each part at the best state.
 
+        Their program is found by the fit's own key, or by its trace (``_by_trace``): other
+        optimizers, batches and rules evaluate by the same.
+        """
         names: list[str] = []
 
         def numbers(member: Member, data: Any, at: Any) -> Any:
@@ -276,17 +280,28 @@ class CohortProgram:
             names[:] = sorted(found)
             return found
 
-        def compile_() -> Any:
-            lowered, before = self._lower(numbers, args, self._evaluated_at_once), compilations()
-            read = compile_read(lowered, self.staged.numbers * self._together)
-            self._keep(parts, read, names, compilations() > before)
-            return read, tuple(names)
+        def program() -> Program:
+            found = self._kept(parts)
+            if found is not None:
+                return found
+            options, leaves = read_options(numbered), jax.tree.leaves(args)
+            traced = self._traced(numbers, args, self._evaluated_at_once)
+            found, key = by_trace(
+                traced,
+                leaves,
+                lambda lowered: compile_read(lowered, numbered),
+                ("read", *sorted(options.items())),
+                names,
+                on_disk=True,
+            )
+            self._also_named(parts, key, found)
+            return found
 
         with precision(self.dtype):
             args = (*self._fixed, (best_params(state), state.points))
+            numbered = self.staged.numbers * self._together
             if parts not in self._finals:
-                kept = self._kept(parts)
-                self._finals[parts] = self._timed(compile_) if kept is None else kept
+                self._finals[parts] = self._timed(program)
             read, columns = self._finals[parts]
             out = self._timed(lambda: jax.device_get(read(*jax.tree.leaves(args))))
         return {k: np.atleast_1d(v) for k, v in zip(columns, out, strict=True)}
@@ -338,7 +353,7 @@ class CohortProgram:
         numbers = sum(leaf.size for leaf in jax.tree.leaves(out)) // self.size
         numbers += sum(getattr(check, "numbers", 0) for check in self.task.accept)
         most = max(1, _member.EVAL_AT_ONCE * 8 // max(1, numbers))
-        return jax.jit(partial(self._mapped, drawn, most=most)), fixed
+        return TracedFunction(partial(self._mapped, drawn, most=most)), fixed
 
     def pack(self, state: TrainState) -> dict[str, np.ndarray]:
         """The state as named arrays."""
@@ -460,26 +475,21 @@ class CohortProgram:
 
     def _kept(self, what: Any) -> Any:
         """A compiled program of the same mathematics, and its columns; None where there is none."""
-        key = (what, self._fingerprint)
-        if self._fingerprint is None:
-            return None
-        found = compiled.get(key)
-        if found is None:
-            found = load(key)
-            if found is not None:
-                compiled.keep(key, found)
-        return found
+        return None if self._fingerprint is None else kept((what, self._fingerprint))
 
     def _keep(self, what: Any, program: Any, columns: Sequence[str], fresh: bool) -> None:
         """Keep a compiled program for others of the same mathematics.
 
         Args:    fresh: whether it was compiled, and not read from JAX's cache.
         """
-        if self._fingerprint is None:
-            return
-        compiled.keep((what, self._fingerprint), (program, columns))
-        if fresh:
-            save((what, self._fingerprint), program, columns)
+        if self._fingerprint is not None:
+            keep((what, self._fingerprint), (program, tuple(columns)), fresh=fresh)
+
+    def _also_named(self, what: Any, key: Any, program: Program) -> None:
+        """Let fits of the same mathematics find the program of a trace before they trace."""
+        if key is not None and self._fingerprint is not None:
+            compiled.keep((what, self._fingerprint), program)
+            link((what, self._fingerprint), key)
 
     def _check_fingerprint(self) -> None:
         """Trace once more: functions that differ between two traces have no fingerprint."""
@@ -563,8 +573,8 @@ class CohortProgram:
         """Members whose risk is evaluated at once: bounds the memory of wide cohorts."""
         return max(1, _member.EVAL_AT_ONCE // min(self.staged.plan.n, _member.EVAL_BLOCK))
 
-    def _lower(self, fn: Callable[..., Any], args: Any, most: int | None = None) -> Any:
-        """``fn`` of every member as ``_each``, from leaves to leaves, lowered: no structure of the
+    def _traced(self, fn: Callable[..., Any], args: Any, most: int | None = None) -> Any:
+        """``fn`` of every member as ``_each``, from leaves to leaves, traced: no structure of the
         user's is part of the program.
 
         Args:    most: members at once; None is all.
@@ -575,7 +585,7 @@ class CohortProgram:
             mapped = self._mapped(fn, *jax.tree.unflatten(tree, leaves), most=most)
             return jax.tree.leaves(mapped)
 
-        return jax.jit(run).lower(*leaves)
+        return jax.jit(run).trace(*leaves)
 
     def _each(self, fn: Callable[..., Any]) -> Any:
         """``fn(member, data, first, *rest)`` of every member, to be compiled.
