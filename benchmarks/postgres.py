@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 import time
@@ -49,7 +50,10 @@ class OwnServer:
         while alone and any(map(_serves, main.children())) and time.monotonic() < give_up:
             time.sleep(0.01)
         own = main.cpu_times()
-        children = [one.cpu_times() for one in main.children()]
+        children = []
+        for one in main.children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+                children.append(one.cpu_times())
         ended = own.children_user + own.children_system
         return ended + sum(one.user + one.system for one in (own, *children))
 

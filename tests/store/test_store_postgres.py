@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -317,3 +320,21 @@ def test_commands_take_an_address(
         assert {"mine", "0.1", "val_risk"} & set(said.out.split()), words
     assert command(["doctor"]) == 0
     assert "PostgreSQL" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("within", ["question", "reading", "batch"])
+def test_a_connection_that_goes_with_its_server_is_replaced_without_a_traceback(
+    postgres_url: str, within: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    import psycopg
+
+    with open_store(postgres_url) as store:
+        with contextlib.suppress(StoreError), getattr(store, within)() as lent:
+            raw = lent if within == "question" else getattr(lent, "connection", lent)
+            while not isinstance(raw, psycopg.Connection):
+                raw = getattr(raw, "driver_connection", None) or raw.connection
+            raw.execute("SELECT 1" if raw.info.transaction_status else "BEGIN")
+            with socket.socket(fileno=os.dup(raw.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)  # the driver does not know it yet
+        assert store.names() == {}
+    assert [record.getMessage() for record in caplog.records] == []

@@ -14,7 +14,16 @@ from hypothesis import given, strategies as st
 
 from thetahat.core import ConfigError, Status, StoreError
 from thetahat.core.json import from_json, to_json
-from thetahat.store import Condition, Store, open_store, read_condition, value_of
+from thetahat.store import (
+    Condition,
+    NewSweep,
+    Store,
+    create_sweep,
+    metric_series,
+    open_store,
+    read_condition,
+    value_of,
+)
 
 # Ids and names are tested by the thousand, without a run each.
 from thetahat.store._rows import new_id
@@ -311,3 +320,18 @@ def test_records_for_no_run(store: Store) -> None:
     with pytest.raises(StoreError) as caught:
         store.log_block("nothere", {"epoch": [1]})
     assert str(caught.value) == "records for the run 'nothere', which the store does not have"
+
+
+def test_a_metric_of_all_runs_is_as_it_was_logged(store: Store) -> None:
+    sweep = create_sweep(store, NewSweep("method: grid")).id
+    logged = [0.1 + 0.2, 7, 1e-300, "text", None, True, 2**60 + 1]
+    for value in logged:
+        run = store.create_run({}, sweep_id=sweep)
+        store.finish_run(run.id, status="finished", metrics={"a": value, "b.c": 1.5})
+    lacking = store.create_run({}, sweep_id=sweep)
+    found = sorted(metric_series(store, sweep, "a"))
+    assert [row[4] for row in found] == [*logged, None]
+    assert [row[0] for row in found] == list(range(1, 9)) and found[-1][1] == lacking.id
+    assert [row[2] for row in found] == ["finished"] * 7 + [str(lacking.status)]
+    assert [row[4] for row in sorted(metric_series(store, sweep, "b.c"))] == [1.5] * 7 + [None]
+    assert metric_series(store, "none", "a") == []

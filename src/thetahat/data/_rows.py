@@ -143,6 +143,9 @@ def content_hash(part: Any) -> str:
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(part):
         digest.update(f"{tuple(leaf.shape)} {np.dtype(leaf.dtype).str}".encode())
+        if type(leaf) is np.ndarray and leaf.size <= BLOCK_VALUES:  # as those of many small nets
+            digest.update(leaf.tobytes())
+            continue
         for block in _blocks(leaf):
             digest.update(np.ascontiguousarray(block).tobytes())
     return digest.hexdigest()

@@ -142,11 +142,14 @@ def count_point(store: Store, sweep_id: str, point: int) -> int:
 
 
 def detail_of_sweep(store: Store, sweep_id: str) -> dict[str, Any]:
-    """Return the detail of the first run of a sweep that ended without a failure."""
+    """Return the detail of a run of a sweep that ended without a failure, one of the first.
+
+    The first of all would be found by reading all: an index finds a run by its sweep and status.
+    """
     told = [str(status) for status in Status if status.over and not status.failed]
     query = select(runs.c.detail).where((runs.c.sweep_id == sweep_id) & runs.c.status.in_(told))
     with store.reading() as connection:
-        found = connection.execute(query.order_by(runs.c.number).limit(1)).scalar()
+        found = connection.execute(query.limit(1)).scalar()
     return from_json(found) if found else {}
 
 
@@ -301,8 +304,8 @@ def run_columns(
         wanted.append(or_(*later))
     with store.reading() as connection:
         dead = dead_among(connection, store.folder)
-        # PostgreSQL looks chosen runs up one by one, in no order.
-        if limit is None and (ids is None or is_sqlite(connection)):
+        # Chosen runs are looked up one by one, in no order.
+        if limit is None and ids is None:
             found = _aggregated(connection, dead, runs, *wanted)
             if found["n"] == 0 or _rise(found["number"]):
                 return _object(connection, found, runs, *wanted)

@@ -68,13 +68,25 @@ class PostgresDatabase:
             "postgresql+psycopg://",
             creator=opened,
             poolclass=QueuePool,
+            pool_reset_on_return=None,  # see ``reset``
             use_native_hstore=False,
         )
 
         @event.listens_for(engine, "checkout")
         def check(raw: Any, *_: Any) -> None:
-            if _has_input(raw.fileno()):
+            try:
+                gone = _has_input(raw.fileno())
+            except kind.Error:
+                gone = True
+            if gone:
                 raise DisconnectionError("the server has closed this connection")
+
+        @event.listens_for(engine, "reset")
+        def reset(raw: Any, *_: Any) -> None:
+            # A connection that went with its server is replaced when it is lent next. SQLAlchemy's
+            # own reset would print a traceback.
+            with contextlib.suppress(kind.Error):
+                raw.rollback()
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:

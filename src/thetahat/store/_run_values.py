@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import null, select
+from sqlalchemy import select
 
 from thetahat.core.nested import flat_config
 from thetahat.store._dead_agents import dead_among, reason_of, status_of
 from thetahat.store._rows import parse_all
 from thetahat.store._schema import runs
 from thetahat.store._selection import PLAIN, Reader, decoded, json_reader, reader_of, text_of
-from thetahat.store._sql import json_list, json_number
+from thetahat.store._sql import json_array, json_list, text_array
 from thetahat.store._store import Store
 
 
@@ -39,19 +40,22 @@ def run_values(
 
 def metric_series(
     store: Store, sweep_id: str, metric: str
-) -> list[tuple[int, str, str, str | None, float | None]]:
+) -> list[tuple[int, str, str, str | None, Any]]:
     """Return (number, id, status, finished, metric) of the runs of a sweep, in any order.
 
-    The database reads the metric: its last digit may differ from Python's.
+    A metric is as it was logged, and None where it is missing. The database joins each column to
+    one text: to fetch a hundred thousand rows takes twice as long as to read them.
     """
-    value: Any = null()
-    if PLAIN.fullmatch(metric.replace(".", "")):
-        value = json_number(text_of("metrics"), metric)
     c = runs.c
     with store.reading() as connection:
-        status = status_of(dead_among(connection, store.folder))
-        query = select(c.number, c.id, status, c.finished, value).where(c.sweep_id == sweep_id)
-        return [tuple(row) for row in connection.execute(query)]
+        status = status_of(dead_among(connection, store.folder)).element
+        columns = [json_array(column) for column in (c.number, c.id, status, c.finished)]
+        if PLAIN.fullmatch(metric.replace(".", "")):
+            columns.append(text_array(json_list(text_of("metrics"), metric)))
+        query = select(*columns).where(c.sweep_id == sweep_id)
+        lists = [json.loads(text) for text in connection.execute(query).one()]
+    found = [value[0] for value in lists[4]] if lists[4:] else [None] * len(lists[0])
+    return list(zip(*lists[:4], found, strict=True))
 
 
 def stored_values(store: Store, column: str, key: str) -> dict[str, Any]:

@@ -365,7 +365,7 @@ def ended(
         status=result.status,
         reason=result.reason,
         epochs=result.epochs,
-        metrics={n: v if np.isfinite(v) else None for n, v in metrics.items()},
+        metrics={n: v if math.isfinite(v) else None for n, v in metrics.items()},
         seconds=seconds,
         detail=facts,
         tables={name: pack_table(name, columns) for name, columns in result.tables.items()},

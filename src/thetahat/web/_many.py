@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from thetahat.analysis import flat_config, join_reasons, number
@@ -47,10 +48,14 @@ Test = Callable[[Any], bool]
 @Remembered
 def over_all(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str, Any]:
     """Return numbers over all runs of a sweep, and the runs that its charts must not leave out."""
-    rows = sorted(metric_series(store, sweep.id, metric))
+    rows = sorted(metric_series(store, sweep.id, metric), key=itemgetter(0))
     well = {str(status) for status in Status if status.well}
     lost = {str(status) for status in Status if status.failed}
-    ended = [row for row in rows if row[2] in well and number(row[4]) is not None]
+    known, unknown = [], []
+    for row in rows:
+        finite = (type(row[4]) is float and math.isfinite(row[4])) or number(row[4]) is not None
+        (known if finite else unknown).append(row)
+    ended = [row for row in known if row[2] in well]
     by_time = sorted(ended, key=lambda row: row[3] or "")
     steps = {"run": _steps(ended, sign), "time": _steps(by_time, sign)}
     best = steps["run"][-1][4] if ended else None
@@ -61,7 +66,7 @@ def over_all(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str,
         "goal": "maximize" if sign < 0 else "minimize",
         "of": len(rows),
         "first": rows[0][0] if rows else 1,
-        "without": sum(row[2] not in lost and number(row[4]) is None for row in rows),
+        "without": sum(row[2] not in lost for row in unknown),
         "tied": sum(row[4] == best for row in ended),
         "running": {
             "run": [(row[0], row[4]) for row in steps["run"]],
@@ -84,13 +89,15 @@ def _steps(ended: Sequence[Any], sign: int) -> list[Any]:
 
 
 def sampled(
-    store: Store, sweep: SweepRow, metric: str, goal: str, most: int
+    store: Store, sweep: SweepRow, metric: str, goal: str, most: int, stand: Any = None
 ) -> tuple[dict[str, Any], str]:
     """Return numbers over all runs of a sweep, and a sample of its runs as columns of JSON.
 
     The sample is drawn by lot, always the same, and holds every run that was the best so far.
+
+    Args:    stand: how the runs stand, if it has just been read.
     """
-    known = {**over_all(store, sweep, metric, goal)}
+    known = {**over_all(store, sweep, metric, goal, stand)}
     chosen = {*known.pop("lot")[:most], *known.pop("needed")}
     return {**known, "drawn": len(chosen)}, run_columns(store, sweep_id=sweep.id, ids=chosen)
 

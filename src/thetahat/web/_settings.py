@@ -89,9 +89,14 @@ class Remembered:
         self._lock = threading.Lock()
         self._results: dict[tuple[str, str, str, str], tuple[Any, dict[str, Any]]] = {}
 
-    def __call__(self, store: Store, sweep: SweepRow, metric: str, goal: str) -> dict[str, Any]:
-        """Return the result for how the runs stand now."""
-        stand = runs_stand(store, sweep.id)
+    def __call__(
+        self, store: Store, sweep: SweepRow, metric: str, goal: str, stand: Any = None
+    ) -> dict[str, Any]:
+        """Return the result for how the runs stand now.
+
+        Args:    stand: how they do, if it has just been read.
+        """
+        stand = runs_stand(store, sweep.id) if stand is None else stand
         key = (str(store.path), sweep.id, metric, goal)
         # One request computes; others for the same wait for it.
         with self._lock:

@@ -36,6 +36,7 @@ from thetahat.store import (
     list_agents,
     list_sweeps,
     run_columns,
+    runs_stand,
     tried_runs,
 )
 from thetahat.web._many import DRAWN, WHOLE, over_all, sampled, settings_of_some
@@ -128,7 +129,9 @@ def sweep_page(
     file, dead = read_file(sweep.spec), dead_agents(store)
     # Some time before the runs are read: writes during the read are then read again.
     now = (datetime.now(UTC) - timedelta(seconds=2)).isoformat(timespec="milliseconds")
-    counted = count_runs(store, sweep.id)
+    # What a sample needs to know holds the counts too.
+    stand = runs_stand(store, sweep.id) if changed is None else None
+    counted = count_runs(store, sweep.id) if stand is None else _counts(stand)
     head: dict[str, Any] = {
         "sweep": about(sweep, file, with_text=changed is None)
         | {"directions": directions_in(store, sweep.id)},
@@ -144,7 +147,7 @@ def sweep_page(
     most = _drawn(counted, asked.sample)
     if most is not None:
         metric, goal = _shown(file, asked)
-        head["sampled"], found = sampled(store, sweep, metric, goal, most)
+        head["sampled"], found = sampled(store, sweep, metric, goal, most, stand)
         if ranked:
             standing = settings(store, sweep, metric, goal)
             head["settings"] = settings_of_some(standing, json.loads(found)["columns"]["id"])
@@ -158,6 +161,11 @@ def sweep_page(
     # Whether the counts belong to the runs beside them.
     head["settled"] = head["counts"] == count_runs(store, sweep.id)
     return _with_runs(head, "runs", found)
+
+
+def _counts(stand: Sequence[Any]) -> dict[str, int]:
+    """Return how many runs have each status, of how the runs of a sweep stand."""
+    return {row[0]: row[2] for row in stand}
 
 
 def _drawn(counted: Mapping[str, int], sample: int) -> int | None:
@@ -177,10 +185,11 @@ def _shown(file: SweepFile, asked: Asked) -> tuple[str, str]:
 def read_ahead(source: Source, sweep: SweepRow) -> None:
     """Compute what the page of a sweep will ask for."""
     store = source.store()
-    if _drawn(count_runs(store, sweep.id), 0) is None:
+    stand = runs_stand(store, sweep.id)
+    if _drawn(_counts(stand), 0) is None:
         runs_of(source, sweep)
     else:
-        over_all(store, sweep, *_shown(read_file(sweep.spec), Asked()))
+        over_all(store, sweep, *_shown(read_file(sweep.spec), Asked()), stand)
 
 
 def runs_of(source: Source, sweep: SweepRow) -> str:
