@@ -78,6 +78,22 @@ def test_quantiles_over_seeds_are_those_of_pandas(
         assert keys == [k if isinstance(k, tuple) else (k,) for k in expected.index]
 
 
+def test_rows_are_told_apart_by_many_columns_of_many_values(tmp_path: Path) -> None:
+    n, by = 2**16, list("abcde")
+    rows = {name: np.append(np.arange(n), [5, 7] if name == "a" else [0, 0]) for name in by}
+    with open_store(tmp_path) as store:
+        row = create_sweep(store, NewSweep(name="x", text=TEXT))
+        for seed, cut in enumerate((n + 2, 1)):
+            table = {name: values[:cut] for name, values in rows.items()}
+            with store.batch() as writer:
+                run, _ = writer.create_run(NewRun(config={"seed": seed}, sweep_id=row.id))
+                table["y"] = np.arange(cut, dtype=float)
+                writer.keep_table(run, "t", pack_table("t", table))
+                writer.finish_run(run, status=Status.FINISHED)
+        (bands,) = table_bands(store, row, "t", by, (0.5,))
+    assert bands.counts["y"].tolist() == [2] + [1] * (n + 1)
+
+
 def test_failed_runs_and_runs_without_the_table_are_counted(sweep: Any, store: Store) -> None:
     first, second = table_bands(store, sweep[1], "policy", ["k", "z"])
     assert (first.runs, first.without, second.runs, second.without) == (6, 0, 6, 1)

@@ -73,3 +73,21 @@ def test_nested_configs_are_flat_columns_in_every_format(folder, thetahat) -> No
     code, out, _ = thetahat("show", "last")
     shown = " ".join(out.split())
     assert code == 0 and "net.width 4" in shown and "net.act.name relu" in shown
+
+
+def test_a_metric_that_is_not_finite_is_not_shown_as_missing(folder: Path, capsys) -> None:
+    with open_store() as store:
+        for name, metrics in (("a", {"gain": float("inf")}), ("b", {}), ("c", {"gain": 2.0})):
+            made = store.create_run({"x": 1}, name=name)
+            store.finish_run(made.id, status=Status.FINISHED, epochs=1, metrics=metrics)
+    words = ["--columns=name,gain,metrics.gain", "--sort=name"]
+    shown = {}
+    for kind in ("table", "csv", "latex"):
+        assert run(["runs", *words, f"--format={kind}"]) == 0
+        shown[kind] = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[-1].strip() for line in shown["table"][2:]] == ["not finite", "–", "2"]
+    assert shown["csv"][1:] == ["a,nan,nan", "b,,", "c,2.0,2.0"]
+    assert "a & not finite & not finite" in "\n".join(shown["latex"])
+    # A column of such numbers alone is there too.
+    assert run(["runs", "--where=name=a"]) == 0
+    assert "gain" in capsys.readouterr().out.splitlines()[0]

@@ -168,6 +168,27 @@ def test_the_tables_of_a_sweep_stack_in_the_order_of_its_runs(store: Store) -> N
         stack_tables(store, sweep.id, "errors", ["tt"])
 
 
+def test_a_column_of_runs_stays_a_column_of_numbers_and_keeps_every_digit(store: Store) -> None:
+    sweep = create_sweep(store, NewSweep(name="x", text=TEXT))
+    big = 2**60 + 1
+    tables = [
+        {"blank": [0.5, 1.5], "flag": [True, False], "id": [big, 2], "small": [7, 8]},
+        {"blank": [None, None], "flag": [0.25, 2.0]},
+        {"blank": [3, 4], "flag": [1, 0], "id": [3, 4], "words": ["a", None]},
+    ]
+    with store.batch() as writer:
+        for k, table in enumerate(tables):
+            run_id, _ = writer.create_run(NewRun(config={"k": k}, sweep_id=sweep.id))
+            writer.keep_table(run_id, "t", pack_table("t", table))
+    found = stack_tables(store, sweep.id, "t").columns
+    lacks = [np.nan] * 2
+    np.testing.assert_array_equal(found["blank"], [0.5, 1.5, *lacks, 3, 4])
+    np.testing.assert_array_equal(found["flag"], [1, 0, 0.25, 2, 1, 0])
+    np.testing.assert_array_equal(found["small"], [7, 8, *lacks, *lacks])
+    assert found["id"].tolist() == [big, 2, None, None, 3, 4]
+    assert found["words"].tolist() == [None] * 4 + ["a", None]
+
+
 def test_files_are_kept_once_for_equal_bytes_and_read_back(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "weights.bin"
     path.write_bytes(bytes(range(256)))

@@ -48,6 +48,45 @@ def test_a_link_or_a_change_of_an_old_version_leaves_newer_ones(client, log) -> 
     assert again.aliases == ["link:registry/x", "prod"]
 
 
+def test_a_link_is_followed_by_its_own_versions_and_aliases(client, log, here: Path) -> None:
+    log("first", aliases=["prod"])
+    log("second")
+    with client.init(project="A") as run:
+        for version, words in (("v1", []), ("v0", ["good"])):
+            got = run.link_artifact(run.use_artifact(f"reg:{version}"), "registry/x", words)
+            assert (got.name, got.source_name, got.is_link) == (
+                f"x:v{1 - int(version[1])}",
+                f"reg:{version}",
+                True,
+            )
+        run.link_artifact(run.use_artifact("reg:v1"), "me/registry/x")  # is there already
+    with client.init(project="B") as run:
+        found = run.use_artifact("me/registry/x:good")
+        assert found.qualified_name == "local/registry/x:v1"
+        assert Path(found.file()).read_text() == "first"
+        for name, text in (("v0", "second"), ("v1", "first"), ("latest", "second"), ("", "second")):
+            name = f"registry/x:{name}".rstrip(":")
+            assert Path(run.use_artifact(name).file(root=f"r-{text}")).read_text() == text
+        with pytest.raises(client.errors.CommError, match="no project 'registry'"):
+            run.use_artifact("registry/x:v7")
+    assert client.Api().artifact("A/reg:prod").version == "v0"  # the link took no alias of it
+    assert [one.id for one in client.Api().artifact("A/reg:v1").used_by()][-1] == run.id
+    found = client.Api().artifact("registry/x:v0")
+    found.aliases = ["good"]
+    found.metadata["note"] = "by link"
+    found.save()
+    api = client.Api()
+    assert api.artifact("registry/x:good").source_version == "v1"
+    assert api.artifact("registry/x:v1").aliases == []
+    assert api.artifact("A/reg:v1").metadata["note"] == "by link"
+    with client.init(project="A") as run:
+        made = client.Artifact("new", "model")
+        made.add_file("m.txt")
+        run.link_artifact(made, "registry/x", ["fresh"])
+    assert api.artifact("registry/x:latest").source_name == "new:v0"
+    assert api.artifact("A/new:v0").aliases == ["latest", "link:registry/x"]
+
+
 def test_an_alias_belongs_to_the_version_that_was_given_it_last(client, log) -> None:
     log("one", aliases=["best"])
     stale = client.Api().artifact("A/reg:v0")

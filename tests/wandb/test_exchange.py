@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import importlib
+import math
 import sys
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet
 import pytest
 
 from thetahat.store import Store, list_files, list_tables, open_store, read_table
@@ -159,6 +161,47 @@ def test_files_of_like_names_and_histograms_come_back(client, here: Path, thetah
         assert [one.kind for one in list_tables(again, run.id)] == ["histogram"]
         table = {name: c.tolist() for name, c in read_table(again, run.id, "h").items()}
         assert table == {"left": [0.0, 1.0], "right": [1.0, 2.0], "count": [1, 2]}
+
+
+def test_tags_with_commas_and_numbers_that_are_not_finite_come_back(
+    client, here: Path, store: Store, thetahat
+) -> None:
+    tags = ["wage, 1976", "[x]", " a "]
+    with client.init(project="p", tags=tags) as run:
+        run.log({"ratio": float("inf"), "loss": 1.0})
+    with client.init(project="p", tags=["[x", "y"]) as run:
+        run.log({"loss": 2.0})
+    for file in ("runs.csv", "runs.parquet"):
+        assert thetahat("export", file)[0] == 0
+    frame = pd.read_csv("runs.csv", keep_default_na=False, dtype=str)
+    assert frame["metrics.ratio"].tolist() == ["nan", ""]
+    ratios = pyarrow.parquet.read_table("runs.parquet")["metrics.ratio"].to_pylist()
+    assert math.isnan(ratios[0]) and ratios[1] is None
+    assert thetahat("import", "csv", "runs.csv", "--store", "again")[0] == 0
+    with open_store(here / "again") as again:
+        assert [run.labels["tags"] for run in again.runs()] == [tags, ["[x", "y"]]
+        first, second = (run.metrics for run in again.runs())
+    assert first["ratio"] is None and first["loss"] == 1.0
+    assert "ratio" not in second and second["loss"] == 2.0
+
+
+def test_runs_of_one_id_and_second_are_all_exported(
+    client, here: Path, store: Store, thetahat
+) -> None:
+    for k in range(3):
+        with client.init(project="p", id="seed/1") as run:
+            run.log({"loss": float(k)})
+    with store.batch() as writer:
+        writer.execute("UPDATE runs SET started = :at", {"at": "2026-01-01T00:00:00.000+00:00"})
+    code, out, err = thetahat("export", "wb", "--to", "wandb")
+    assert code == 0, err
+    assert "2 runs had the id of a later one" in out + err
+    assert thetahat("import", "wandb", "wb", "--store", "again")[0] == 0
+    with open_store(here / "again") as again:
+        found = {float(run.metrics["loss"] or 0): run.labels["id"] for run in again.runs()}
+    assert sorted(found) == [0, 1, 2] and found[2] == "seed/1"
+    assert len({*found.values()}) == 3
+    assert thetahat("export", "wb", "--to", "wandb")[0] == 2
 
 
 def test_cells_of_a_csv_of_runs_stay_what_they_are(here: Path, store: Store, thetahat) -> None:

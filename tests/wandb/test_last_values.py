@@ -37,8 +37,23 @@ with wandb.init() as run:
     run.define_metric("least", summary="min")
     run.log({"least": 2.0})
     run.log({"least": 3.0})
+    run.log({"m": 1.0, "w": "text"})
+    run.log({"m": {"a": 2.0, "b": {"c": 1.0}}, "w": {"x": 3.0}})
+    run.log({"m": {"b": 7.0}})
+    run.log({"q": {"a": 1.0, "b": "text"}})
+    run.log({"q": 3.0})
+    run.summary["r"] = 1.0
+    run.summary["r"] = {"c": 4.0, "d": 4.0}
+    run.summary["r"] = {"c": 2**60 + 1}
+    run.log({"s": {"a": 1.0}})
+    run.summary["s"] = {"b": 1.0}
+    run.log({"s": {"c": 5.0}})
+    run.log({"u.v": 1.0})
+    run.log({"u": 2.0})
 """
 NUMBERS = {"loss": 1.0, "late": 5.0, "st": 4.0, "word": 3.0, "back": 3.0}
+NUMBERS |= {"m.a": 2.0, "m.b": 7.0, "w.x": 3.0, "q": 3.0, "s.c": 5.0, "u.v": 1.0, "u": 2.0}
+NUMBERS["r.c"] = 2**60 + 1
 LEAST = {"least": 3.0, "least.min": 2.0}
 WORDS = {"n": "word"}
 """What wandb 0.31 has in the summary of the program; ``least`` is what its rows have."""
@@ -55,6 +70,7 @@ def test_the_summary_has_the_last_value_of_each_name(client, here: Path, store: 
     assert kept(store, run) == (NUMBERS | LEAST, WORDS)
     read = client.Api().runs()[0].summary
     assert {name: read[name] for name in (*NUMBERS, "n")} == {**NUMBERS, **WORDS}
+    assert (read["m"], read["q"], read["r"]) == ({"a": 2, "b": 7}, 3, {"c": 2**60 + 1})
 
 
 def test_the_agent_reads_the_last_value_of_each_name(here: Path, thetahat, store: Store) -> None:
@@ -78,6 +94,15 @@ def test_an_import_has_the_last_value_of_each_name(here: Path, thetahat) -> None
     with open_store(here / "imported") as imported:
         (run,) = imported.runs()
         assert kept(imported, run) == (NUMBERS | LEAST, WORDS)
+
+
+def test_an_export_has_the_last_value_of_each_name(client, store: Store, here, thetahat) -> None:
+    exec(compile(PROGRAM, "program.py", "exec"), {})
+    assert thetahat("export", "out", "--to", "wandb")[0] == 0
+    assert thetahat("import", "wandb", "out", "--store", "again")[0] == 0
+    with open_store(here / "again") as again:
+        (run,) = again.runs()
+        assert kept(again, run) == (NUMBERS | LEAST, WORDS)
 
 
 def test_a_later_session_replaces_values_of_an_earlier_one(client, store: Store) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 TABLE_QUANTILES = (0.05, 0.5, 0.95)
 _SORTED = 500_000
 """Numbers that are sorted at a time."""
+_MOST_CODES = 2**62
+"""Places of groups up to this number fit into int64."""
 _REFERENCES = ("exact", "true", "truth", "reference")
 """Names of columns that are drawn as a reference."""
 
@@ -335,6 +337,7 @@ def _coded(keys: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
     import numpy as np
 
     codes, gone, values = np.zeros(len(keys[0]), np.int64), np.zeros(len(keys[0]), bool), []
+    size = 1
     for key in keys:
         if key.dtype.kind in "fib":
             distinct, own = np.unique(key, return_inverse=True)
@@ -347,7 +350,11 @@ def _coded(keys: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
             own = np.array([place[word] for word in words.tolist()], np.int64)
             gone |= np.array([cell is None for cell in key], bool)
         values.append((distinct, own))
-        codes = codes * max(1, len(distinct)) + own
+        many = max(1, len(distinct))
+        if size * many > _MOST_CODES:
+            _, codes = np.unique(codes, return_inverse=True)
+            size = len(codes)
+        codes, size = codes * many + own, size * many
     kept = codes[~gone]
     _, first, inverse = np.unique(kept, return_index=True, return_inverse=True)
     rows = np.flatnonzero(~gone)[first]

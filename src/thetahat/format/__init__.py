@@ -1,6 +1,7 @@
 """Numbers and text as cells, tables, LaTeX, and sparklines: one style for all output."""
 
 from thetahat.format._numbers import (
+    NOT_FINITE as NOT_FINITE,
     column_cells as column_cells,
     cut as cut,
     escaped as escaped,
@@ -24,6 +25,7 @@ from thetahat.format._table import (
 
 __all__ = [
     "FORMATS",
+    "NOT_FINITE",
     "STATUS_STYLES",
     "Column",
     "CsvLines",

@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 DIGITS = 4
+NOT_FINITE = "not finite"
+"""The cell of a number that was NaN or infinite; that of a missing one is empty."""
 _MOST_DECIMALS = 6
 _WIDEST = 1e6
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 from thetahat.core.errors import ConfigError, did_you_mean
-from thetahat.format._numbers import DIGITS, column_cells, cut, is_number, plain, word
+from thetahat.format._numbers import DIGITS, NOT_FINITE, column_cells, cut, is_number, plain, word
 
 FORMATS = ("table", "json", "csv", "latex")
 STATUS_STYLES = {
@@ -207,9 +207,13 @@ def _styled(value: Any, text: str, missing: str) -> tuple[str, str]:
     return text, STATUS_STYLES.get(text, "") if isinstance(value, str) else ""
 
 
+_WORDS = ("inf", "-inf", NOT_FINITE)
+"""Words among numbers."""
+
+
 def _numeric(values: Sequence[Any]) -> bool:
     present = [v for v in values if v is not None]
-    return bool(present) and all(is_number(v) or v in ("inf", "-inf") for v in present)
+    return bool(present) and all(is_number(v) or v in _WORDS for v in present)
 
 
 def json_text(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from thetahat.core.errors import ConfigError, InputError, did_you_mean
 from thetahat.core.run import Status
 from thetahat.store._rows import NewRun
-from thetahat.store._runs_table import OWN_COLUMNS, plain_name
+from thetahat.store._runs_table import OWN_COLUMNS, plain_name, tags_in
 from thetahat.store._store import Store
 
 _NAMES = {name: name for name in ("name", "status", "reason", "project")} | {"state": "status"}
@@ -153,8 +153,7 @@ def _parts(
         if what == "run":
             about[name] = text
         elif what == "label":
-            split = [tag.strip() for tag in text.split(",") if tag.strip()]
-            labels[name] = split if name == "tags" else text
+            labels[name] = tags_in(text) if name == "tags" else text
         elif what == "config":
             parameters[name] = value
         elif what == "metric" and not isinstance(value, bool) and isinstance(value, (int, float)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -28,16 +29,20 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def run_columns_of(store: Store, runs: Sequence[RunRow]) -> dict[str, list[Any]]:
-    """Return a row for each run: its own columns, config.NAME, metrics.NAME and labels."""
+    """Return a row for each run: its own columns, config.NAME, metrics.NAME and labels.
+
+    A metric that is not finite is NaN, one that is missing None.
+    """
     rows = []
     for row in runs:
         run = store.run(row.id)
         flat: dict[str, Any] = {name: getattr(run, name) for name in _OWN}
         flat |= {"seconds": run.total_seconds, "status": str(run.status)}
         flat |= {f"config.{name}": value for name, value in _flat(run.config)}
-        flat |= {f"metrics.{name}": value for name, value in run.metrics.items()}
+        numbers = {k: math.nan if v is None else v for k, v in run.metrics.items()}
+        flat |= {f"metrics.{name}": value for name, value in numbers.items()}
         flat |= {
-            name: ",".join(value) if name == "tags" else value
+            name: _tags_text(value) if name == "tags" else value
             for name, value in run.labels.items()
             if name in _LABELS
         }
@@ -46,6 +51,27 @@ def run_columns_of(store: Store, runs: Sequence[RunRow]) -> dict[str, list[Any]]
         rows.append(flat)
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _tags_text(tags: Sequence[str]) -> str:
+    """Return tags as one text: with commas between them, or as JSON if a tag has one itself."""
+    text = ",".join(tags)
+    return text if tags_in(text) == list(tags) else json.dumps(list(tags), ensure_ascii=False)
+
+
+def tags_in(text: str) -> list[str]:
+    """Return the tags in the cell of a table.
+
+    >>> tags_in("a, b"), tags_in('["a,b", "c"]')
+    (['a', 'b'], ['a,b', 'c'])
+    """
+    try:
+        found = json.loads(text) if text.startswith("[") else None
+    except ValueError:
+        found = None
+    if isinstance(found, list) and all(isinstance(tag, str) for tag in found):
+        return found
+    return [tag.strip() for tag in text.split(",") if tag.strip()]
 
 
 def plain_name(name: str) -> str:
@@ -81,9 +107,10 @@ def history_columns(store: Store, runs: Sequence[RunRow]) -> dict[str, list[Any]
     return made
 
 
-def write_columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> int:
+def write_columns(path: Path, columns: Mapping[str, Sequence[Any]], nan: str = "nan") -> int:
     """Write columns to a file that ends in .csv or .parquet; return the number of rows.
 
+    Args:    nan: the cell of NaN in CSV.
     Raises:  InputError: it cannot be written.   MissingExtra: Parquet without pyarrow.
     """
     rows = len(next(iter(columns.values()), ()))
@@ -92,9 +119,9 @@ def write_columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> int:
         if path.suffix == ".csv":
             with new.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
-                writer.writerow(list(map(_cell, columns)))
+                writer.writerow([_cell(name, nan) for name in columns])
                 writer.writerows(
-                    [_cell(v) for v in row] for row in zip(*columns.values(), strict=True)
+                    [_cell(v, nan) for v in row] for row in zip(*columns.values(), strict=True)
                 )
         else:
             _write_parquet(new, columns)
@@ -150,10 +177,10 @@ def _text(value: Any) -> str | None:
     return json.dumps(value, default=plain_value)
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any, nan: str) -> Any:
     """Return a cell of CSV: a text that a spreadsheet would run gets an apostrophe."""
     if isinstance(value, str):
         return f"'{value}" if value.startswith(_FORMULA) else value
     if isinstance(value, float):
-        return repr(value) if value == value else ""
+        return repr(value) if value == value else nan
     return json.dumps(value) if isinstance(value, (list, dict, bool)) else value

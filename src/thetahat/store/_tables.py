@@ -301,29 +301,63 @@ def _packed(
     return found
 
 
+_NUMBERS = frozenset({"f8", "f4", "i8"})
+_EXACT = 2**53
+"""Whole numbers up to this size are exact as float64."""
+
+
 def _joined(parts: Sequence[tuple[str, bytes] | None], counts: np.ndarray) -> np.ndarray:
-    """Return the parts of one column under each other: numbers stay numbers where all are."""
+    """Return the parts of one column under each other.
+
+    Numbers stay numbers where all are, beside parts that are missing or blank, and beside booleans;
+    whole numbers that float64 would round stay whole.
+    """
     import numpy as np
 
-    kinds = {part[0] for part, n in zip(parts, counts, strict=True) if part is not None and n}
+    sizes = counts.tolist()
+    kinds = {part[0] for part, n in zip(parts, sizes, strict=True) if part is not None and n}
+    if kinds & _NUMBERS and kinds & {"text", "json"}:
+        parts = [
+            None if part is not None and n and _is_blank(part, n) else part
+            for part, n in zip(parts, sizes, strict=True)
+        ]
+        kinds = {part[0] for part, n in zip(parts, sizes, strict=True) if part is not None and n}
     lacks = any(part is None for part in parts)
-    if kinds <= {"f8", "f4", "i8"}:
-        dtype = np.int64 if kinds == {"i8"} and not lacks else float
-        joined = np.empty(int(counts.sum()), dtype)
-        if lacks:
-            joined[:] = np.nan
-    elif kinds == {"b1"} and not lacks:
-        joined = np.zeros(int(counts.sum()), bool)
+    rows = int(counts.sum())
+    if kinds == {"b1"} and not lacks:
+        joined = np.zeros(rows, bool)
+    elif kinds == {"i8"} and not lacks:
+        joined = np.empty(rows, np.int64)
+    elif kinds <= _NUMBERS | {"b1"} and kinds != {"b1"} and not _rounds(parts, sizes):
+        joined = np.full(rows, np.nan) if lacks else np.empty(rows)
     else:
-        joined = np.full(int(counts.sum()), None, object)
-    end, same, values = 0, None, None
-    for part, n in zip(parts, counts.tolist(), strict=True):
+        joined = np.full(rows, None, object)
+    end, same, values = 0, None, np.empty(0)
+    for part, n in zip(parts, sizes, strict=True):
         end += n
         if part is not None and n:
             if part != same:  # many runs have the same grid
                 same, values = part, unpacked(*part, n)
             joined[end - n : end] = values
     return joined
+
+
+def _is_blank(part: tuple[str, bytes], rows: int) -> bool:
+    """Whether a column of a run has no value at all: it has no kind of its own."""
+    kind, data = part
+    return kind in ("text", "json") and all(cell is None for cell in unpacked(kind, data, rows))
+
+
+def _rounds(parts: Sequence[tuple[str, bytes] | None], sizes: Sequence[int]) -> bool:
+    """Whether float64 would round a whole number of a column."""
+    seen: set[bytes] = set()
+    for part, n in zip(parts, sizes, strict=True):
+        if part is not None and n and part[0] == "i8" and part[1] not in seen:
+            seen.add(part[1])
+            values = unpacked(*part, n)
+            if (values > _EXACT).any() or (values < -_EXACT).any():
+                return True
+    return False
 
 
 def _unknown(what: str, name: str, known: Sequence[Any]) -> str:

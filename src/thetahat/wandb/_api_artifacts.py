@@ -15,8 +15,9 @@ from thetahat.store import UNNAMED, FileRow, RunRow, Store, list_files, list_tab
 from thetahat.wandb._api_asked import AskedApi
 from thetahat.wandb._api_run import ApiRun, clean_key, is_of, projects_of
 from thetahat.wandb._artifacts import Artifact
-from thetahat.wandb._collection import KIND, Collection, current_aliases, number_of
+from thetahat.wandb._collection import KIND, LINK, Collection, current_aliases, number_of
 from thetahat.wandb._errors import CommError, UnknownProjectError
+from thetahat.wandb._links import LinkedArtifact, give_link, link_of, target_of
 from thetahat.wandb._media import Table
 from thetahat.wandb._run import current
 from thetahat.wandb._values import plain
@@ -39,7 +40,8 @@ class StoredArtifacts:
         *before, last = name.strip("/").split("/")
         known, _, alias = last.partition(":")
         project = before[-1] if before else self._own_project()
-        groups = self._groups(known, project)
+        there = project is None or self._has(project)
+        groups = self._groups(known, project) if there else []
         found = [row for rows in groups if (row := _of_alias(rows, alias, type)) is not None]
         if project is None and len(found) > 1:
             projects = sorted({self._runs[row.run_id].project or UNNAMED for row, _ in found})
@@ -49,9 +51,11 @@ class StoredArtifacts:
             )
         if found:
             return self.of_row(*found[0])
-        table = self._table(known, alias, project)
-        if table is not None:
+        if there and (table := self._table(known, alias, project)) is not None:
             return table
+        linked = self.linked(target_of(known, project or UNNAMED), alias, type)
+        if linked is not None:
+            return linked
         names = sorted({str(row.detail.get("artifact")) for row in self._rows(project)})
         raise CommError(f"the store has no artifact {name!r}{did_you_mean(known, names)}")
 
@@ -85,6 +89,24 @@ class StoredArtifacts:
         """Return where the version ``name`` comes from, which a run has logged."""
         rows = [row for row in list_files(self.store, run) if row.kind == KIND]
         return ArtifactOrigin(self.api, run, next(row for row in rows if row.name == name))
+
+    def linked(self, target: str, alias: str, type: str | None = None) -> LinkedArtifact | None:
+        """Return a version of a collection of links by its number or alias there."""
+        runs, found = self._runs, []
+        for row in self._rows(None):
+            place = link_of(row.detail, target, runs[row.run_id].project or UNNAMED)
+            if place is not None and type in (None, row.detail.get("type")):
+                found.append((row, place))
+        wanted = alias or "latest"
+        known = [one for one in found if wanted in (one[1]["version"], *one[1]["aliases"])]
+        if not known and wanted == "latest":
+            known = [one for one in found if not one[1]["version"]][-1:]
+        if not known:
+            return None
+        row, place = known[0]
+        made = self.of_row(row, kind=LinkedArtifact)
+        made.place_at(target, place)
+        return made
 
     @property
     def _runs(self) -> dict[str, RunRow]:
@@ -130,11 +152,13 @@ class StoredArtifacts:
         ]
         return sorted(rows, key=lambda row: row.id)
 
-    def of_row(self, row: FileRow, aliases: Sequence[str] | None = None) -> Artifact:
+    def of_row(
+        self, row: FileRow, aliases: Sequence[str] | None = None, kind: type[Any] = Artifact
+    ) -> Any:
         """Return the artifact of a file of the store."""
         read = json.loads(row.path.read_text(encoding="utf-8"))
         about = row.detail
-        made = Artifact(read["artifact"], read["type"], about["description"], about["metadata"])
+        made = kind(read["artifact"], read["type"], about["description"], about["metadata"])
         made.version = read["version"]
         made.aliases = list(about["aliases"] if aliases is None else aliases)
         made._known_aliases = list(made.aliases)
@@ -204,10 +228,34 @@ class ArtifactOrigin:
         changes = {"description": artifact.description, "metadata": plain(artifact.metadata)}
         new = [one for one in artifact.aliases if one not in artifact._known_aliases]
         removed = [one for one in artifact._known_aliases if one not in artifact.aliases]
+        version = artifact.source_version
         with self.api.store.batch() as writer:
             collection = Collection(writer, artifact._name, self.run.id)
-            artifact.aliases = collection.give(artifact.version, new, removed, changes)
+            if isinstance(artifact, LinkedArtifact):
+                collection.give(version, (), (), changes)
+                rows = collection.rows_of(version)
+                place = give_link(writer, rows, artifact._target, new, removed)
+                artifact.aliases = place["aliases"]
+            else:
+                artifact.aliases = collection.give(version, new, removed, changes)
         artifact._known_aliases = list(artifact.aliases)
+
+    def link(self, artifact: Artifact, path: str, aliases: Sequence[str]) -> Artifact:
+        """Give a version the next place in a collection of links, and return it from there."""
+        if self.row is None:
+            raise CommError(f"{artifact.name} is the table of a run: it cannot be linked")
+        target = target_of(path, artifact.source_project)
+        version, named = artifact.source_version, f"{LINK}{path}"
+        with self.api.store.batch() as writer:
+            collection = Collection(writer, artifact._name, self.run.id)
+            whole = collection.give(version, [named])
+            rows = collection.rows_of(version)
+            place = give_link(writer, rows, target, ["latest", *aliases])
+        if not isinstance(artifact, LinkedArtifact):
+            artifact.aliases, artifact._known_aliases = whole, list(whole)
+        linked = self.api.stored_artifacts.linked(target, place["version"])
+        assert linked is not None
+        return linked
 
 
 def artifact_of_run(api: Any, run: Any, name: str, type: str | None) -> Artifact:

@@ -83,12 +83,28 @@ class Artifact:
         """``entity/project/name:version``."""
         return f"{self.entity}/{self.project}/{self.name}"
 
-    full_name = source_qualified_name = qualified_name
+    full_name = qualified_name
+    is_link = False
+
+    @property
+    def source_qualified_name(self) -> str:
+        """``entity/project/name:version`` that it was logged as."""
+        return f"{self.entity}/{self.source_project}/{self.source_name}"
 
     @property
     def source_name(self) -> str:
         """The name with the version."""
         return self.name
+
+    @property
+    def source_version(self) -> str:
+        """The version."""
+        return self.version
+
+    @property
+    def source_project(self) -> str:
+        """The project."""
+        return self.project
 
     @property
     def project(self) -> str:
@@ -349,11 +365,8 @@ class Artifact:
 
     def save(self, *_: Any, **__: Any) -> None:
         """Log it to the run of this program, or change its description, metadata and aliases."""
-        if self._row is None and self._logged_to:
-            stored = load("_api").Api().stored_artifacts
-            self._row = stored.origin(self._logged_to, self.name)
-        if self._row is not None:
-            self._row.change(self)
+        if (row := self._origin()) is not None:
+            row.change(self)
             return
         if self.version:
             return  # of a run that keeps nothing
@@ -361,13 +374,21 @@ class Artifact:
             raise UsageError("artifact.save() needs a run; call wandb.init(), or run.log_artifact")
         log_artifact(current[-1], self)
 
+    def _origin(self) -> Any:
+        """Return where it comes from in the store; None if it is not there."""
+        if self._row is None and self._logged_to:
+            stored = load("_api").Api().stored_artifacts
+            self._row = stored.origin(self._logged_to, self.name)
+        return self._row
+
     def link(self, target_path: str, aliases: Sequence[str] | None = None) -> Artifact:
-        """Give it another name, such as that of a registry."""
+        """Give it another name, such as that of a registry, with aliases of its own there."""
         if not current and self._row is None:
             raise UsageError("artifact.link() needs an artifact that is logged")
-        self.aliases = list(dict.fromkeys([*self.aliases, *(aliases or ()), f"link:{target_path}"]))
-        self.save()
-        return self
+        if not self.version:
+            self.save()
+        row = self._origin()
+        return self if row is None else row.link(self, target_path, aliases or ())
 
     def logged_by(self) -> Any:
         """Return the run that logged it, as ``wandb.Api`` has runs."""
@@ -502,7 +523,8 @@ def use_artifact(
         found = load("_api_artifacts").artifact_of_run(load("_api").Api(), run, str(found), type)
     elif not found.version:
         found = log_artifact(run, found)
-    name = found.name if found.project == run.project else f"{found.project}/{found.name}"
+    name, project = found.source_name, found.source_project
+    name = name if project == run.project else f"{project}/{name}"
     used = list(dict.fromkeys([*run._labels.get("used", ()), name]))
     run._label(used=used)
     return found
@@ -513,8 +535,7 @@ def link_artifact(
 ) -> Artifact:
     """Log an artifact if it is not, and give it another name."""
     if not artifact.version:
-        link = f"link:{target_path}"
-        return log_artifact(run, artifact, aliases=[*(aliases or ()), link])
+        log_artifact(run, artifact)
     return artifact.link(target_path, aliases)
 
 

@@ -28,6 +28,10 @@ class Collection:
         found = writer.execute(_ROWS, {"name": name, "run": run}).fetchall()
         self._rows: dict[int, dict[str, Any]] = {row: json.loads(about) for row, about in found}
 
+    def rows_of(self, version: str) -> list[int]:
+        """Return the rows of a version: one for each run that logged it."""
+        return [row for row, about in self._rows.items() if about.get("version") == version]
+
     def version_of(self, digest: str) -> str:
         """Return the latest version with these contents, else the next one."""
         known = [number_of(about) for about in self._rows.values()]

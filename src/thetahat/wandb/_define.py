@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from thetahat.core.summary_forms import KEPT
 from thetahat.wandb._run import Run, UsageError
 
-_KINDS = ("min", "max", "mean", "best", "last", "first", "copy", "none")
-KEPT = frozenset(_KINDS) - {"copy", "none"}
-"""Kinds that make a value of the summary, such as ``loss.min``."""
+_KINDS = (*sorted(KEPT), "copy", "none")
 SUMMARIES = "_summaries"
 """The hidden label with these values: ``loss.min``, ``val/*.max``."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import shutil
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -39,26 +40,46 @@ _HISTORY, _SUMMARY, _FILES, _RUN, _EXIT = 2, 3, 6, 17, 18
 _LABELS = {"group": 6, "job_type": 7, "notes": 9}
 
 
-def export_run(store: Store, row: RunRow, folder: Path) -> Path:
-    """Write a run below ``folder``, as ``offline-run-TIME-ID``, and return that folder.
+def export_runs(store: Store, rows: Iterable[RunRow], folder: Path) -> int:
+    """Write runs below ``folder``, each as ``offline-run-TIME-ID``.
 
-    Raises:  StoreError: it cannot be written, or is there already.
+    W&B has one run of an id in a project. Of several, the latest keeps it, as ``Api.run`` finds
+    that one; the others get the store's id behind it.
+
+    Returns: how many runs have got another id.
+    Raises:  StoreError: one cannot be written, or is there already.
     """
-    run = store.run(row.id)
+    ordered = sorted(rows, key=lambda row: row.number)
+    latest = {_identity(row): row.id for row in ordered}
+    others = 0
+    for row in ordered:
+        project, id_ = _identity(row)
+        if latest[project, id_] != row.id:
+            id_, others = f"{id_}-{row.id}", others + 1
+        _export_run(store, store.run(row.id), id_, project, folder)
+    return others
+
+
+def _identity(row: RunRow) -> tuple[str, str]:
+    """Return the project and the id of a run, as W&B has them."""
+    project = row.project or str(row.labels.get("project", ""))
+    return project, str(row.labels.get("id") or row.id)
+
+
+def _export_run(store: Store, run: RunRow, id_: str, project: str, folder: Path) -> None:
     began = datetime.fromisoformat(run.started or run.created)
-    id_ = str(run.labels.get("id") or run.id)
-    place = folder / f"offline-run-{began:%Y%m%d_%H%M%S}-{id_}"
-    if _has_another(place, run.project or str(run.labels.get("project", ""))):
+    word = re.sub(r"[^\w.-]", "_", id_)  # an id of a program's own may be no name of a file
+    place = folder / f"offline-run-{began:%Y%m%d_%H%M%S}-{word}"
+    if _has_another(place, project):
         place = folder / f"{place.name}-{run.id}"
     try:
         (place / "files").mkdir(parents=True)
-        with (place / f"run-{id_}.wandb").open("wb") as file:
+        with (place / f"run-{word}.wandb").open("wb") as file:
             file.write(_log(_records(store, run, id_, began, place / "files")))
     except FileExistsError as error:
         raise StoreError(f"{place} is there already; give another folder") from error
     except OSError as error:
         raise StoreError(f"{place} cannot be written ({error.strerror or error})") from error
-    return place
 
 
 def _has_another(place: Path, project: str) -> bool:
@@ -104,7 +125,10 @@ def _records(
         summary["step"] = summary.pop(OWN_STEP)
     mappings = _mappings(store, run.id)
     items = [(1, _item(name, value, mappings)) for name, value in summary.items()]
-    yield ((_SUMMARY, _message(*items)),)
+    logged = {name for row in steps.values() for name in row}
+    axes = {block.columns[0] for block in store.blocks(run.id)}
+    gone = [(2, _item(name, None)) for name in sorted(logged - summary.keys() - axes)]
+    yield ((_SUMMARY, _message(*items, *gone)),)
     for name in _kept(store, run, files):
         yield ((_FILES, _message((1, _message((1, name))))),)
     ended = run.total_seconds or 0.0

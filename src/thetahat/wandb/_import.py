@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import InputError
-from thetahat.core.last_values import LastValues
 from thetahat.core.run import Status
+from thetahat.core.summary_forms import KEPT
 from thetahat.store import (
     NewRun,
     Store,
@@ -34,7 +34,8 @@ from thetahat.sweep.processes._wandb_file import (
     WandbSummary,
     read_record,
 )
-from thetahat.wandb._define import KEPT, SUMMARIES
+from thetahat.sweep.processes._wandb_summary import FileSummary
+from thetahat.wandb._define import SUMMARIES
 from thetahat.wandb._files import KIND
 from thetahat.wandb._media import distinct
 from thetahat.wandb._run import NESTED, OWN_STEP
@@ -59,9 +60,7 @@ class OfflineRun:
     config: dict[str, Any] = field(default_factory=dict)
     rows: dict[int, dict[str, float]] = field(default_factory=dict)
     media: list[tuple[int, str, Mapping[str, Any]]] = field(default_factory=list)
-    values: LastValues = field(default_factory=LastValues)
-    mappings: dict[str, None] = field(default_factory=dict)
-    """Names of the summary's values that are mappings, in order."""
+    summary: FileSummary = field(default_factory=FileSummary)
     began: float | None = None
     seconds: float = 0.0
     exit_code: int | None = None
@@ -130,13 +129,10 @@ def _take(run: OfflineRun, record: Any) -> None:
                 row[OWN_STEP] = row.pop("step")
             if row:
                 run.rows.setdefault(record.step, {}).update(row)
-            run.values.log(record.values)
-            run.values.put({}, record.words)
+            run.summary.take(record)
             run.media += [(record.step, name, about) for name, about in record.media.items()]
         case WandbSummary():
-            run.values.put(record.values, record.words, record.removed)
-            if record.mappings:
-                run.mappings |= dict.fromkeys(record.mappings)
+            run.summary.take(record)
         case Named():
             run.name, run.began = record.name or run.name, record.began or run.began
             run.id = record.place.get("id", run.id)
@@ -195,12 +191,16 @@ def import_run(store: Store, path: Path, project: str | None = None) -> Imported
 def _forms_of(run: OfflineRun) -> dict[str, list[str]]:
     """Return the hidden labels of what was logged as a mapping, and of definitions.
 
-    A mapping with the name of a number in the rows is what ``define_metric`` asked for.
+    A mapping with the name of a number in the rows may be what ``define_metric`` asked for.
     """
     logged = {name for row in run.rows.values() for name in row}
-    kinds = [(base, kind) for base in run.mappings if base in logged for kind in sorted(KEPT)]
-    asked = [f"{base}.{kind}" for base, kind in kinds if f"{base}.{kind}" in run.values.numbers]
-    labels = {NESTED: [m for m in run.mappings if m not in logged], SUMMARIES: asked}
+    summary, numbers = run.summary, run.summary.values.numbers
+    kinds = [(base, kind) for base in summary.mappings if base in logged for kind in sorted(KEPT)]
+    asked = [f"{base}.{kind}" for base, kind in kinds if f"{base}.{kind}" in numbers]
+    nested = [
+        m for m in {**summary.whole, **summary.mappings} if m not in logged or m in summary.whole
+    ]
+    labels = {NESTED: nested, SUMMARIES: asked}
     return {name: names for name, names in labels.items() if names}
 
 
@@ -213,7 +213,7 @@ def _end(writer: Writer, id_: str, run: OfflineRun, began: datetime) -> None:
     last = {name: value for step in sorted(run.rows) for name, value in run.rows[step].items()}
     if OWN_STEP in last:
         last["step"] = last.pop(OWN_STEP)
-    summary = run.values.summary(last)
+    summary = run.summary.values.summary(last)
     if "step" in summary:
         summary[OWN_STEP] = summary.pop("step")
     writer.finish_run(
@@ -222,7 +222,7 @@ def _end(writer: Writer, id_: str, run: OfflineRun, began: datetime) -> None:
         reason=reason,
         metrics=summary,
         seconds={"total": run.seconds} if run.seconds else None,
-        detail={"logged": run.values.words} if run.values.words else None,
+        detail={"logged": run.summary.values.words} if run.summary.values.words else None,
     )
     start = began.isoformat(timespec="milliseconds")
     end = datetime.fromtimestamp(began.timestamp() + run.seconds, UTC)

@@ -13,6 +13,7 @@ from typing import Any
 
 from thetahat.store._logged_things import record_file, record_table
 from thetahat.wandb._run import Run, UsageError, warn
+from thetahat.wandb._values import load
 
 MANY = 32
 """An array of more values than this becomes a histogram, of as many bins, as in W&B."""
@@ -76,6 +77,7 @@ class Image(_File):
         given: Any = data_or_path
         if isinstance(given, Image):
             self.ending, self._given = given.ending, given._given
+            self.caption = given.caption if caption is None else caption
             return
         if isinstance(given, (str, os.PathLike)):
             given = Path(given)
@@ -84,19 +86,20 @@ class Image(_File):
             self.ending = f".{file_type or 'png'}"
         if boxes or masks:
             warn("Image(boxes=, masks=): thetahat keeps the image without them")
-        if hasattr(given, "permute") and hasattr(given, "detach"):  # channels first, as PyTorch has
-            given = _channels_last(given.detach().cpu().numpy())
         if hasattr(given, "gcf") and hasattr(given, "savefig"):  # matplotlib.pyplot itself
             given = given.gcf()
-        self._given = given.figure if _is_axes(given) else given
-        if not isinstance(self._given, Path):
-            self._given = self._written()
+        given = given.figure if _is_axes(given) else given
+        if not isinstance(given, Path):
+            given = self._written(given, mode, normalize)
+        self._given = given
 
-    def _written(self) -> bytes:
+    def _written(self, given: Any, mode: str | None, normalize: bool) -> bytes:
         """Write it now: a figure may be drawn again before it is logged."""
+        if hasattr(given, "shape"):
+            return load("_pixels").encode(given, self.ending, mode, normalize)
         from thetahat.store._logged_file import given_file
 
-        _, data = given_file(f"image{self.ending}", self._given)
+        _, data = given_file(f"image{self.ending}", given)
         assert isinstance(data, bytes)
         return data
 
@@ -453,9 +456,3 @@ def _is_file(text: str | os.PathLike[str]) -> bool:
         return os.path.isfile(text)
     except ValueError:
         return False
-
-
-def _channels_last(array: Any) -> Any:
-    if array.ndim == 4:  # images one under the other
-        array = array.transpose(1, 0, 2, 3).reshape(array.shape[1], -1, array.shape[3])
-    return array.transpose(1, 2, 0) if array.ndim == 3 else array

@@ -128,12 +128,18 @@ def pr_curve(
     title: str = "Precision-Recall Curve",
     split_table: bool = False,
 ) -> CustomChart:
-    """Return precision against recall, for each class."""
+    """Return precision at ``interp_size`` equal steps of recall, for each class.
+
+    The precision of a recall is the highest at any threshold that reaches it.
+    """
+    import numpy as np
     from sklearn.metrics import precision_recall_curve  # pyright: ignore[reportMissingImports]
 
     def points(truth: Any, score: Any) -> Any:
-        precision, recall, cut = precision_recall_curve(truth, score)
-        return recall, precision, cut
+        precision, recall, cut = precision_recall_curve(truth, score)  # recall falls
+        highest = np.maximum.accumulate(precision)[::-1]
+        steps = np.linspace(0, 1, interp_size)[::-1]
+        return steps, highest[np.searchsorted(recall[::-1], steps)], cut
 
     return _of_classes(
         *(points, "pr", y_true, y_probas, labels, classes_to_plot, title),
@@ -158,7 +164,8 @@ def _of_classes(
     for k, one in enumerate(np.unique(truth)):
         if wanted is not None and one not in wanted:
             continue
-        name = str(labels[int(one)] if labels is not None else one)
+        named = labels is not None and np.issubdtype(truth.dtype, np.integer)
+        name = str(labels[int(one)] if labels is not None and named else one)
         x, y, _ = points(truth == one, score[:, k])
         rows += [[name, float(a), float(b)] for a, b in zip(x, y, strict=True)]
     table = Table(columns=["class", *names], data=rows)

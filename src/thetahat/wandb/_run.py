@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 
+from thetahat.core.summary_forms import Forms
 from thetahat.tracking._agent_run import ROWS, AgentRun
 from thetahat.wandb._config import Config
 from thetahat.wandb._summary import Summary
@@ -19,7 +20,7 @@ from thetahat.wandb._values import as_mapping, leaves, load, number_in, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from thetahat.core.run import Status
@@ -88,6 +89,7 @@ class Run:
         self._warned: set[str] = set()
         locked = sink.config if isinstance(sink, AgentRun) else {}
         self._config = Config(locked, self._tell_config)
+        self._forms = Forms(self._labels.get(NESTED, ()))
         self._summary = Summary(self._tell_summary)
         self.resumed = start > 0
         self._owner = os.getpid()
@@ -248,6 +250,8 @@ class Run:
                     return
                 self._step = int(step)
             numbers: dict[str, float] = {}
+            if self._forms.mappings:
+                self._replace_mappings(data)
             for name, value in data.items():
                 if type(value) is float or type(value) is int:
                     numbers[name if type(name) is str else str(name)] = value
@@ -273,13 +277,15 @@ class Run:
             self._sink.log(numbers, at)
 
     def _take(self, name: str, value: Any, numbers: dict[str, float]) -> None:
-        """Take a value that is not a plain number."""
-        number = number_in(value)
+        """Take a value that is not a plain number of the row itself."""
+        number = value if type(value) in (int, float) else number_in(value)
         if number is not None:
             numbers[name] = number
         elif hasattr(value, "items") and not hasattr(value, "iloc"):
             self._note_mapping(name)
-            for path, leaf in leaves(value, f"{name}."):
+            inner = dict(leaves(value, f"{name}."))
+            self._replace(name, inner)
+            for path, leaf in inner.items():
                 self._take(path, leaf, numbers)
         elif value is not None:
             media = None if isinstance(value, (str, bool)) else load("_media")
@@ -316,11 +322,26 @@ class Run:
         if name not in known:
             self._label(**{NESTED: [*known, name]})
 
+    def _replace_mappings(self, values: Mapping[Any, Any]) -> None:
+        """Take mappings out of the summary that get a value of their own name."""
+        for name in list(self._forms.mappings):
+            value = values.get(name)
+            if value is not None and not hasattr(value, "items"):
+                self._replace(name, ())
+
+    def _replace(self, name: str, inner: Collection[str]) -> None:
+        """Take out of the summary what stands where values come."""
+        if gone := self._forms.log(self._summary.flat, name, inner):
+            self._words.difference_update(gone)
+            self._tell_summary({}, gone)
+
     def _tell_summary(
         self, values: dict[str, Any], removed: list[str], mappings: Sequence[str] = ()
     ) -> None:
         for name in mappings:
             self._note_mapping(name)
+        removed = [*removed, *self._forms.put(self._summary.flat, values, mappings)]
+        self._summary.drop(removed)
         numbers = _stored({k: v for k, v in values.items() if type(v) in (int, float)})
         words = {k: v for k, v in values.items() if type(v) not in (int, float) and v is not None}
         removed = [*removed, *(k for k, v in values.items() if v is None)]
@@ -381,8 +402,11 @@ class Run:
         """End a run of the program's own: of each name, its summary has the last value."""
         last = dict(self._summary.items())
         numbers = _stored({k: v for k, v in last.items() if type(v) in (int, float)})
-        words = {k: last[k] for k in self._words if last.get(k) is not None and k not in numbers}
+        words = {k: v for k, v in last.items() if k in self._words and type(v) not in (int, float)}
+        words = {name: value for name, value in words.items() if value is not None}
         gone = [name for name in self._removed if last.get(name) is None and name not in numbers]
+        if "step" in words:
+            gone.append(OWN_STEP)
         if not isinstance(self._sink, AgentRun) and self._sink is not None:
             self._sink.finish(
                 *(status, reason),

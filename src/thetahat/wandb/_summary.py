@@ -6,7 +6,7 @@ from thetahat.wandb._values import leaves, nested, number_in, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
 
@@ -24,6 +24,16 @@ class Summary:
     def logged(self, values: Mapping[str, Any]) -> None:
         """Take values of a row of history."""
         self._items.update(values)
+
+    @property
+    def flat(self) -> Mapping[str, Any]:
+        """The values by flat names."""
+        return self._items
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Take values out, which the caller tells of."""
+        for name in names:
+            self._items.pop(name, None)
 
     def keys(self) -> list[str]:
         """Return the names."""

@@ -60,15 +60,17 @@ def run(args: argparse.Namespace) -> int:
         if not runs:
             raise ConfigError(f"no run of {store.path} is chosen; see thetahat runs")
         if args.to == "wandb":
-            from thetahat.wandb._export import export_run
+            from thetahat.wandb._export import export_runs
 
-            for row in runs:
-                export_run(store, row, Path(args.path))
+            others = export_runs(store, runs, Path(args.path))
             say(f"{many_runs(len(runs))} in {args.path}; wandb sync sends them, if you wish")
+            if others:
+                say(f"{many_runs(others)} had the id of a later one, and got another: ID-STOREID")
             return 0
         from thetahat.store._runs_table import history_columns, run_columns_of, write_columns
 
         made = history_columns(store, runs) if args.history else run_columns_of(store, runs)
-        rows = write_columns(Path(args.path), made)
+        # A record has NaN where another column was logged.
+        rows = write_columns(Path(args.path), made, nan="" if args.history else "nan")
     say(f"{args.path}: {rows:,} rows, {len(made)} columns, of {many_runs(len(runs))}")
     return 0

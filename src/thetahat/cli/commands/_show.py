@@ -20,7 +20,16 @@ from thetahat.cli.terminal._output import Screen, emit, print_table, read_screen
 from thetahat.core.garbage import uncollected
 from thetahat.core.nested import flat_config
 from thetahat.core.run import Status
-from thetahat.format import STATUS_STYLES, json_text, paint, short, size, sparkline, word
+from thetahat.format import (
+    NOT_FINITE,
+    STATUS_STYLES,
+    json_text,
+    paint,
+    short,
+    size,
+    sparkline,
+    word,
+)
 
 if TYPE_CHECKING:
     from thetahat.store import Block, RunRow, Store
@@ -303,7 +312,7 @@ class _Layout:
             values = [x for v in shown.values() for x in filter(math.isfinite, v)]
             span = (min(values), max(values))
         heads = {name: short(v[0]) for name, v in shown.items()}
-        tails = {name: short(v[-1]) or "not finite" for name, v in shown.items()}
+        tails = {name: short(v[-1]) or NOT_FINITE for name, v in shown.items()}
         left = max(map(len, heads.values()))
         room = self.width - _LABEL - left - max(map(len, tails.values())) - 4
         lines = []
@@ -334,7 +343,7 @@ def _best(found: RunRow) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, float):
         return short(value, 6)
-    return "not finite" if value is None else word(value)
+    return NOT_FINITE if value is None else word(value)
 
 
 def _seconds(found: RunRow) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat.analysis import Group, all_same, flat_config
 from thetahat.cli.terminal._output import print_beside, print_table, read_screen
 from thetahat.core.acceptance import accepted_words
-from thetahat.format import Column, fit_width, short
+from thetahat.format import NOT_FINITE, Column, fit_width, short
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow
@@ -49,7 +49,11 @@ def print_runs(
         return
     if not found and format == "table":
         return
-    rows = [{c.key: value_of(run, c.key) for c in columns} for run in found]
+    unknown = {"json": None, "csv": "nan"}.get(format, NOT_FINITE)
+    rows = [
+        {c.key: unknown if _not_finite(run, c.key) else value_of(run, c.key) for c in columns}
+        for run in found
+    ]
     if format == "table":
         for row in rows:
             if "contaminated" in row:
@@ -254,7 +258,15 @@ def default_columns(
 def _has(run: RunRow, column: str) -> bool:
     from thetahat.store import value_of
 
-    return value_of(run, column) not in (None, "")
+    return _not_finite(run, column) or value_of(run, column) not in (None, "")
+
+
+def _not_finite(run: RunRow, column: str) -> bool:
+    """Whether a column is a metric that the run has, as NaN or as an infinite number."""
+    from thetahat.store import value_of
+
+    name = column.removeprefix("metrics.")
+    return name in run.metrics and run.metrics[name] is None and value_of(run, column) is None
 
 
 def _need_members(found: Sequence[RunRow]) -> bool:

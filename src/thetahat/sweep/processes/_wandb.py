@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thetahat.core.last_values import LastValues
 from thetahat.core.yaml_words import flow
 from thetahat.sweep.processes._wandb_file import (
     Exit,
@@ -23,6 +22,7 @@ from thetahat.sweep.processes._wandb_file import (
     WandbSummary,
     read_record,
 )
+from thetahat.sweep.processes._wandb_summary import FileSummary
 
 FLUSH_S = 0.5
 """Seconds until wandb writes its file; the default of wandb is 15 s."""
@@ -108,7 +108,8 @@ class WandbTail:
     """
 
     def __init__(self, folder: Path, cwd: Path, run_id: str) -> None:
-        self.values = LastValues()
+        self._summary = FileSummary()
+        self.values = self._summary.values
         """What its summary has beside the numbers of the rows."""
         self.media: dict[str, str] = {}
         """Kinds of the images, tables and other media that it logged, by name."""
@@ -187,15 +188,11 @@ class WandbTail:
             self._notes.append(tail.log.problem)
 
     def _take(self, record: WandbRecord) -> None:
-        if isinstance(record, Row):
-            self.values.log(record.values)
-            self.values.put({}, record.words)
         if isinstance(record, Row | WandbSummary):
+            self._summary.take(record)
             self.media.update({name: str(m.get("_type")) for name, m in record.media.items()})
         if isinstance(record, Exit):
             self.exit_code = record.code
-        elif isinstance(record, WandbSummary):
-            self.values.put(record.values, record.words, record.removed)
         elif isinstance(record, Named):
             self.name = record.name or self.name
             self.labels.update(record.labels)

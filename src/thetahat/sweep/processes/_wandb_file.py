@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class Row:
     """Texts, booleans and lists."""
     media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Images, tables and other media by name: their ``_type``, ``path`` and the like."""
+    mappings: tuple[str, ...] = field(default=(), compare=False)
+    """Names of values that are mappings."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class WandbSummary:
     media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     mappings: tuple[str, ...] = field(default=(), compare=False)
     """Names of values that are mappings: theirs have names with dots, as others may."""
+    whole: tuple[str, ...] = field(default=(), compare=False)
+    """Those that are given whole: they take the place of what was there."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,8 @@ def _row(data: bytes) -> Row:
         elif number == 2:
             found = dict(fields(_message(value))).get(1, step)
             step = found if isinstance(found, int) else step
-    return Row(step, *_parts(items))
+    numbers, words, media = _parts(items)
+    return Row(step, numbers, words, media, _mappings(items, media))
 
 
 def _summary(data: bytes) -> WandbSummary:
@@ -182,13 +187,20 @@ def _summary(data: bytes) -> WandbSummary:
             else:
                 removed.append(".".join(path))
     values, words, media = _parts(items)
+    mappings = _mappings(items, media)
+    given = {path[0] for path, item in items if len(path) == 1 and isinstance(item, dict)}
+    whole = tuple(name for name in mappings if name in given)
+    return WandbSummary(values, tuple(removed), words, media, mappings, whole)
+
+
+def _mappings(items: Iterable[tuple[Keys, Any]], media: Collection[str]) -> tuple[str, ...]:
+    """Return the names of values that are mappings, and no media."""
     nested = {
         path[0]: 0
         for path, item in items
         if path and path[0] not in media and (path[1:] or isinstance(item, dict))
     }
-    mine = tuple(name for name in nested if name.partition(".")[0] not in _OWN)
-    return WandbSummary(values, tuple(removed), words, media, mine)
+    return tuple(name for name in nested if name.partition(".")[0] not in _OWN)
 
 
 def _config(data: bytes) -> WandbConfig:
@@ -278,7 +290,8 @@ def _parts(
             continue
         number = number_of(value)
         if number is not None:
-            numbers[".".join(path)] = number
+            # A large whole number keeps its digits in the summary.
+            numbers[".".join(path)] = value if type(value) is int else number
         elif value is not None:
             words[".".join(path)] = value
     return numbers, words, {".".join(path): found for path, found in media.items()}
