@@ -25,6 +25,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from thetahat.train.jax._compile import compilations
@@ -108,6 +109,13 @@ def by_trace(
     return found, key
 
 
+def _type_of(leaf: Any) -> Any:
+    """What JAX traces of an argument, and its devices."""
+    if type(leaf) is np.ndarray:
+        return leaf.shape, leaf.dtype
+    return jax.typeof(leaf), place_of(leaf)
+
+
 class TracedFunction:
     """``jax.jit`` of a function, whose programs other functions of equal traces share.
 
@@ -122,7 +130,7 @@ class TracedFunction:
     def __call__(self, *args: Any) -> Any:
         """``function(*args)``, compiled once for arguments of these types."""
         leaves, tree = jax.tree.flatten(args)
-        types = tuple((jax.typeof(leaf), place_of(leaf)) for leaf in leaves)
+        types = tuple(map(_type_of, leaves))
         where = (tree, types, settings())
         found = self.programs.get(where)
         if found is None:

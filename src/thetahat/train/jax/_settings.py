@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import operator
 import os
 import platform
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -27,15 +29,32 @@ _IDLE = frozenset(
 def settings() -> str:
     """The key of what a program depends on beside its mathematics: settings of JAX, device,
     versions."""
-    values, config = jax.config.values, jax.config
-    raw = tuple([getattr(config, name, values[name]) for name in values])
+    values = jax.config.values  # gathered anew each time
+    names, read = _reader(tuple(values))
+    raw = read(values)
     device = jax.devices()[0]
     place = (device.platform, device.device_kind, jax.device_count())
-    known = (tuple(values), raw, tuple(map(type, raw)), place, os.environ.get("XLA_FLAGS", ""))
+    known = (names, raw, tuple(map(type, raw)), place, os.environ.get("XLA_FLAGS", ""))
     try:
         return _settings_key(*known)
     except TypeError:  # a value without a hash
         return _settings_key.__wrapped__(*known)
+
+
+@functools.lru_cache(maxsize=16)
+def _reader(names: tuple[str, ...]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """Names of settings, in another order, and what reads them all: each prediction does.
+
+    Most are attributes, which a context may change for a thread.
+    """
+    held = tuple(name for name in names if hasattr(jax.config, name))
+    rest = tuple(name for name in names if name not in held)
+    attributes = operator.attrgetter(*held)
+
+    def read(values: Mapping[str, Any]) -> tuple[Any, ...]:
+        return (*attributes(jax.config), *[values[name] for name in rest])
+
+    return (*held, *rest), read
 
 
 @functools.lru_cache(maxsize=16)
