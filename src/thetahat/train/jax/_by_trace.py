@@ -34,7 +34,7 @@ from thetahat.train.jax._disk import load, save
 from thetahat.train.jax._jaxpr_key import JaxprKey, NotComparable, reduced
 from thetahat.train.jax._settings import place_of, settings
 
-Program = tuple[Any, tuple[str, ...]]
+NamedProgram = tuple[Any, tuple[str, ...]]
 """What is compiled, from leaves to leaves, and the names of its outputs."""
 
 
@@ -63,7 +63,7 @@ def trace_key(
     return "trace", found, given, compiler, tuple(names), settings()
 
 
-def kept(key: Any) -> Program | None:
+def kept(key: Any) -> NamedProgram | None:
     """The program of a key, in this process or on disk; None where there is none."""
     found = compiled.get(key)
     if found is None:
@@ -73,7 +73,7 @@ def kept(key: Any) -> Program | None:
     return found
 
 
-def keep(key: Any, program: Program, *, fresh: bool) -> None:
+def keep(key: Any, program: NamedProgram, *, fresh: bool) -> None:
     """Keep a program for this process and, if this thread has just compiled it, on disk.
 
     Args:    fresh: it was compiled now, and not read from JAX's cache.
@@ -91,7 +91,7 @@ def by_trace(
     names: Sequence[str] = (),
     *,
     on_disk: bool = False,
-) -> tuple[Program, Any | None]:
+) -> tuple[NamedProgram, Any | None]:
     """A program and its key: one of an equal trace, or else compiled now.
 
     Args:    compile_: compiles what is lowered.   on_disk: whether other processes find it.

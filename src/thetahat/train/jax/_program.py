@@ -29,7 +29,7 @@ from thetahat.train._inputs import inputs_names
 from thetahat.train._program import Build, CohortStatus, Hyper, WithData
 from thetahat.train._tables import has_tables, is_fixed, table_columns, whole_columns, with_verdicts
 from thetahat.train.jax import _member
-from thetahat.train.jax._by_trace import Program, TracedFunction, by_trace, keep, kept
+from thetahat.train.jax._by_trace import NamedProgram, TracedFunction, by_trace, keep, kept
 from thetahat.train.jax._compile import compilations, compile_loop, compile_read, read_options
 from thetahat.train.jax._compiled import compiled, reused
 from thetahat.train.jax._disk import link
@@ -280,7 +280,7 @@ class CohortProgram:
             names[:] = sorted(found)
             return found
 
-        def program() -> Program:
+        def program() -> NamedProgram:
             found = self._kept(parts)
             if found is not None:
                 return found
@@ -485,7 +485,7 @@ class CohortProgram:
         if self._fingerprint is not None:
             keep((what, self._fingerprint), (program, tuple(columns)), fresh=fresh)
 
-    def _also_named(self, what: Any, key: Any, program: Program) -> None:
+    def _also_named(self, what: Any, key: Any, program: NamedProgram) -> None:
         """Let fits of the same mathematics find the program of a trace before they trace."""
         if key is not None and self._fingerprint is not None:
             compiled.keep((what, self._fingerprint), program)
