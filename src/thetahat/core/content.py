@@ -335,7 +335,7 @@ class _Keys:
 
 _OF_A_CLASS = {
     *("__module__", "__dict__", "__weakref__", "__doc__", "__firstlineno__", "__abstractmethods__"),
-    *("_abc_impl", "__static_attributes__", "__annotations__", "__parameters__"),
+    *("_abc_impl", "__static_attributes__", "__annotations__", "__parameters__", "__slotnames__"),
     *("__dataclass_fields__", "__dataclass_params__", "__match_args__", "__orig_bases__"),
 }
 _SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)

@@ -34,8 +34,8 @@ from thetahat.train.jax._precision import precision
 Make = Callable[[Mapping[str, Any]], Adapted]
 _CHANGED = (
     "{}: changed since the fit, and the program that was fitted reads it. A risk anew, and"
-    " predictions for inputs of a new shape, trace that program anew, and use what it reads now; set"
-    " it back, or fit again"
+    " predictions for inputs of a new shape, trace that program anew, and use what it reads now;"
+    " set it back, or fit again"
 )
 
 
