@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from thetahat.store import Store
+from thetahat.analysis import again
+from thetahat.store import Store, list_sweeps
 
 # The rules are a function of their own; the error is wandb's, which has no name of ours.
 from thetahat.wandb._conditions import holds
@@ -260,6 +261,8 @@ def test_the_best_run_is_best_by_the_summary_that_was_defined(client: Any, store
         assert at([sweep.best_run(order)]) == [best], order
     with pytest.raises(CommError, match=r"val/a keeps min, max; name one of them"):
         api.runs("s", order="+summary_metrics.val/a")
+    row = store.runs()[0]
+    assert again(row, list_sweeps(store)[0]) == []  # a function has no command
     with pytest.raises(CommError, match=r"such as summary_metrics.val/a.min"):
         api.runs("s", {"summary_metrics.val/a": {"$lt": 9.5}})
     run = sweep.runs[0]

@@ -46,10 +46,9 @@ def _alone(run: RunRow, sweep: SweepRow | None) -> str:
 
 
 def _in_python(run: RunRow, sweep: SweepRow | None) -> str:
-    """A call, for an experiment that no file has."""
-    if sweep is None or sweep.spec.get("function") is None:
-        return ""
-    return f"th.fit({sweep.spec['function']}, **{_literal(run.config)})"
+    """A call, for an experiment that no file has; none for a function without a name."""
+    function = "" if sweep is None else str(sweep.spec.get("function") or "")
+    return f"th.fit({function}, **{_literal(run.config)})" if function.isidentifier() else ""
 
 
 def _from(sweep: SweepRow | None, command: str) -> str:

@@ -174,6 +174,8 @@ def _flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if value != value else str(value)  # NaN is missing, as in a column of numbers
     return json.dumps(value, default=plain_value)
 
 
