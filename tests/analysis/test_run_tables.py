@@ -13,7 +13,15 @@ import thetahat as th
 from thetahat.analysis import table_bands
 from thetahat.core import ConfigError, Status
 from thetahat.core.packed_table import pack_table
-from thetahat.store import NewRun, NewSweep, Store, SweepRow, create_sweep, open_store
+from thetahat.store import (
+    NewRun,
+    NewSweep,
+    Store,
+    SweepRow,
+    create_sweep,
+    describe_run,
+    open_store,
+)
 
 TEXT = (
     "program: a.py\nmethod: grid\nmetric: {name: loss, goal: minimize}\n"
@@ -120,6 +128,27 @@ def test_the_frame_of_a_sweep_has_a_line_for_each_run_and_row(sweep: Any) -> Non
     np.testing.assert_allclose(
         pooled[["c q5", "c q50", "c q95"]], of_pandas(sweep[2], ["k"], "c"), rtol=0, atol=1e-12
     )
+
+
+def test_what_a_program_adds_to_its_config_splits_no_setting(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        row = create_sweep(store, NewSweep(name="x", text=TEXT))
+        for lr in (0.1, 0.2):
+            for seed in range(3):
+                config = {"lr": lr, "seed": seed}
+                with store.batch() as writer:
+                    run, _ = writer.create_run(NewRun(config=config, sweep_id=row.id))
+                    describe_run(writer, run, config={"path": f"out/{lr}-{seed}"})
+                    table = {"k": [0, 1], "c": [lr + seed, seed]}
+                    writer.keep_table(run, "policy", pack_table("policy", table))
+                    writer.finish_run(run, status=Status.FINISHED, metrics={"loss": lr})
+        (first, second) = table_bands(store, row, "policy", ["k"], (0.5,))
+    frame = th.open_sweep("last", tmp_path).table("policy")
+    assert "path" in frame.columns
+    found = frame.quantiles(by="k", q=0.5)
+    rows = [[lr, k, 3] for lr in (0.1, 0.2) for k in (0, 1)]
+    assert found[["lr", "k", "n"]].values.tolist() == rows
+    assert found["c q50"].tolist() == [*first.columns["c"][0], *second.columns["c"][0]]
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_every_loss_with_needs_of_its_own_is_in_the_table_of_targets(name: str) 
 
 @pytest.mark.parametrize("name", risk.LOSSES)
 def test_the_risk_of_every_loss_has_a_unit(name: str) -> None:
-    assert risk_unit(name, "", None) is not None, "train/_risk_unit.py"
+    assert risk_unit(name, "", None) is not None, "_POWERS or _NATS of train/_risk_unit.py"
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -17,7 +17,8 @@ import numpy as np
 
 import thetahat as th
 from thetahat.core import CheckpointError, ConfigError
-from thetahat.data import Data, content_hash, n_observations, weights_of
+from thetahat.data import Data, Observations, content_hash, n_observations, weights_of
+from thetahat.risk import inputs_and_target
 from thetahat.train import (
     DIVERGED,
     FIRST_RULE,
@@ -34,6 +35,7 @@ from thetahat.train import (
 
 UNMOVED_AFTER = 10
 OBEYED = ("data", "optimizer", "epochs", "batch_size", "stopping", "seed", "dtype")
+PARTS = ("train", "val", "test")
 SAMPLINGS = ("shuffle", "sequential")
 
 
@@ -279,7 +281,16 @@ def checked(task: th.Task) -> th.Task:
     data = task.data if isinstance(task.data, Data) else Data(task.data)
     if data.classes is not None:
         raise ConfigError("the NumPy backend fits numbers, and the target is one of classes")
-    return dataclasses.replace(task, data=data)
+    named = {name: observations(getattr(data, name)) for name in PARTS}
+    return dataclasses.replace(task, data=data.changed(**named))
+
+
+def observations(part: Any) -> Observations | None:
+    """A part in one form: users give pairs and dicts too."""
+    if part is None:
+        return None
+    x, y = inputs_and_target(part)
+    return Observations(np.asarray(x), np.asarray(y), weights_of(part))
 
 
 def predict(params: np.ndarray, x: Any) -> Any:

@@ -66,6 +66,13 @@ def same(one: th.Result, other: th.Result) -> None:
     np.testing.assert_array_equal(one.predict(np.eye(2)), other.predict(np.eye(2)))
 
 
+@pytest.mark.parametrize("form", [lambda z: (z.x, z.y), lambda z: {"x": z.x, "y": z.y}])
+def test_a_part_may_be_observations_a_pair_or_a_dict(make: Make, form: Any) -> None:
+    given = parts()
+    named = {name: form(getattr(given, name)) for name in ("train", "val", "test")}
+    same(th.fit(make(data=th.Data(**named))), th.fit(make(data=given)))
+
+
 def finish(training: Any) -> dict[int, th.Result]:
     """Train to the end."""
     while training.step():

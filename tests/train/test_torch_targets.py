@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,9 @@ from torch import nn
 from torch.nn import functional
 
 import thetahat as th
+
+# Losses of the two engines are compared by themselves, without a fit each.
+from thetahat.train.torch._losses import pair_loss
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 2)).astype("float32")
@@ -141,3 +146,14 @@ def test_the_ignored_class_is_refused(backend: str) -> None:
     )
     with pytest.raises(th.InputError, match="-100"):
         th.fit(task)
+
+
+@pytest.mark.parametrize("name", th.risk.LOSSES)
+def test_a_loss_by_name_is_the_same_in_both_engines(name: str) -> None:
+    h = RNG.normal(size=(30, 3) if name == "cross_entropy" else 30)
+    y = CLASSES if name == "cross_entropy" else (RNG.random(30) < 0.5).astype(float)
+    loss = th.risk.resolve_loss(name)
+    each = (lambda h, y: loss(h - y)) if loss.of == "residual" else loss
+    expected = jax.vmap(each)(jnp.asarray(h), jnp.asarray(y))
+    found = pair_loss(name)(torch.as_tensor(h), torch.as_tensor(y))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)

@@ -34,6 +34,9 @@ _OURS = str(Path(__file__).parents[1])
 _FUNCTION = 0x1
 """CO_OPTIMIZED: the code of a function, whose first constant may be a docstring."""
 _NO_VALUE = object()
+_PLAIN = (*_SCALARS, tuple, frozenset)
+_MOST_READ = 300
+"""Functions that are looked through for the globals of a program."""
 
 
 Reach = Literal["all", "fixed", "code"]
@@ -81,6 +84,78 @@ def static_parts(configs: Sequence[Mapping[str, Any]], traced: frozenset[str]) -
         tuple(sorted((k, key(v)) for k, v in config.items() if k not in traced))
         for config in configs
     ]
+
+
+def globals_read(program: Any) -> dict[str, str]:
+    """Return a key of each global that a user's program reads: functions, classes, plain values.
+
+    Python looks a global up whenever it is read. Keys that differ later tell that a program is
+    another one now, although its own code is the same. A function's or a class's key is of its own
+    code; what it reads has a key beside it.
+
+    Args:    program: a function; a list of functions; or an object, of whose class the methods are.
+    Returns: keys by "MODULE.NAME". Arrays and lists do not count: to read them takes time.
+    >>> import math
+    >>> globals_read(lambda x: math.sin(x))
+    {}
+    """
+    found: dict[str, str] = {}
+    seen, left = set[int](), [program]
+    while left and len(seen) < _MOST_READ:
+        for f in _functions_of(left.pop()):
+            if id(f) in seen or _is_library_file(f.__code__.co_filename):
+                continue
+            seen.add(id(f))
+            left += [cell.cell_contents for cell in f.__closure__ or () if _holds_function(cell)]
+            for name in _names_read(f.__code__):
+                value = f.__globals__.get(name, _NO_VALUE)
+                if isinstance(value, types.FunctionType):
+                    key = _own_key(value)
+                elif isinstance(value, type) and not _of_library(value):
+                    key = " ".join(map(_own_key, _functions_of(value)))
+                elif type(value) in _PLAIN:
+                    key = content_key(value)
+                else:
+                    continue
+                found[f"{f.__module__}.{name}"] = key
+                left.append(value)
+    return found
+
+
+def _holds_function(cell: Any) -> bool:
+    return isinstance(getattr(cell, "cell_contents", None), types.FunctionType)
+
+
+def _own_key(f: types.FunctionType) -> str:
+    """Return the key of a function without the globals that it reads."""
+    cells = [getattr(cell, "cell_contents", "empty") for cell in f.__closure__ or ()]
+    held = (f.__defaults__, f.__kwdefaults__, cells)
+    return _code_key(f.__code__) + (content_key(held, reach="code") if any(held) else "")
+
+
+@functools.lru_cache(maxsize=1024)
+def _code_key(code: types.CodeType) -> str:
+    return content_key(code, reach="code")
+
+
+@functools.lru_cache(maxsize=1024)
+def _names_read(code: types.CodeType) -> Sequence[str]:
+    return _names_of(code)
+
+
+def _functions_of(program: Any) -> list[types.FunctionType]:
+    """List the functions that make a program: itself, its parts, or the methods of its class."""
+    if isinstance(program, (tuple, list)):
+        return [f for part in program for f in _functions_of(part)]
+    if isinstance(program, functools.partial):
+        return _functions_of(program.func)
+    if isinstance(program, types.MethodType):
+        return _functions_of(program.__func__)
+    if isinstance(program, types.FunctionType):
+        return [program]
+    cls = program if isinstance(program, type) else type(program)
+    kinds = [base for base in cls.__mro__ if not _of_library(base)]
+    return [f for base in kinds for f in vars(base).values() if isinstance(f, types.FunctionType)]
 
 
 class _Keys:
@@ -260,7 +335,7 @@ class _Keys:
 
 _OF_A_CLASS = {
     *("__module__", "__dict__", "__weakref__", "__doc__", "__firstlineno__", "__abstractmethods__"),
-    *("_abc_impl", "__static_attributes__", "__annotations__", "__parameters__"),
+    *("_abc_impl", "__static_attributes__", "__annotations__", "__parameters__", "__slotnames__"),
     *("__dataclass_fields__", "__dataclass_params__", "__match_args__", "__orig_bases__"),
 }
 _SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)

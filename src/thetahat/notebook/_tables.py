@@ -99,7 +99,8 @@ def _facts(
     """
     return {
         "status": named["its status"],
-        "settings": [named[key] for key in varying if key not in study.seeds],
+        # What a program added to its config, such as a path, splits no setting.
+        "settings": [named[key] for key in varying if key in study.parameters],
         "ends": [
             (
                 {named[k]: v for k, v in one.varying.items() if k in named},

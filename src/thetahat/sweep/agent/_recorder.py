@@ -1,4 +1,4 @@
-"""Write the events of an agent's runs to the store: the one place that does."""
+"""Write an agent's events to the store, in one place; after a crash, retry or fail its runs."""
 
 from __future__ import annotations
 

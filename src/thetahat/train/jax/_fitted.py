@@ -67,6 +67,8 @@ class FittedMember:
         there = parts_of(self.data)
         if part not in there:
             raise ConfigError(f"there is no part {part!r}; this task has {', '.join(there)}")
+        self.predictor.source.compare()  # the loss is traced anew
+        self.predictor.source.tell()
         rows, task, params = there[part], self.task, self.trained
         with precision(task.dtype):
             adapted = models.adapt(task.model, task.seed)

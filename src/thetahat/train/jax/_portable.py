@@ -17,7 +17,14 @@ from thetahat.train._classify import BINARY, LINKS, SEVERAL, ClassScores
 from thetahat.train._columns_json import columns_json, read_columns
 from thetahat.train._program import Build, GivenTask
 from thetahat.train.jax._precision import precision
-from thetahat.train.jax._predictor import DescribedModel, ModelSource, OfBuild, OfModel, Predictor
+from thetahat.train.jax._predictor import (
+    DescribedModel,
+    ModelSource,
+    OfBuild,
+    OfModel,
+    Predictor,
+    source_of_program,
+)
 
 _DTYPES = ("float32", "float64")
 _SCORES = ("loss", "residual", "decides", "link")
@@ -150,12 +157,12 @@ def _source(held: Mapping[str, Any], most: int, build: Build | None) -> ModelSou
             " function that builds its Task too: th.load(path, experiment)"
         )
     if held["values"]:
-        return ModelSource(OfBuild(build), name)
+        return source_of_program(OfBuild(build), name)
     task = build.given if isinstance(build, GivenTask) else build({})
     model = task.model
     if held["average"] is not None and not isinstance(model, models.Average):
         model = models.Average(model, *held["average"])
-    return ModelSource(OfModel(model, task.seed), name)
+    return source_of_program(OfModel(model, task.seed), name)
 
 
 def _average(source: ModelSource) -> list[Any] | None:

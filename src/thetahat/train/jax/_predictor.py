@@ -21,7 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat import models
-from thetahat.core import ConfigError, ShapeError, Task
+from thetahat.core import ConfigError, ShapeError, Task, notify
+from thetahat.core.content import globals_read
 from thetahat.core.start import Start
 from thetahat.data import ColumnNames, Transform, blank, named_row, refuse_sparse, unmasked
 from thetahat.models import Adapted
@@ -31,6 +32,11 @@ from thetahat.train.jax._by_trace import TracedFunction
 from thetahat.train.jax._precision import precision
 
 Make = Callable[[Mapping[str, Any]], Adapted]
+_CHANGED = (
+    "{}: changed since the fit, and the program that was fitted reads it. A risk anew, and"
+    " predictions for inputs of a new shape, trace that program anew, and use what it reads now;"
+    " set it back, or fit again"
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,11 @@ class OfModel:
     model: Any
     seed: Any
 
+    @property
+    def program(self) -> Any:
+        """What the user has written."""
+        return _own(self.model)
+
     def __call__(self, values: Mapping[str, Any]) -> Adapted:
         """Adapt the model."""
         del values
@@ -68,6 +79,11 @@ class OfBuild:
 
     build: Build
     traced: bool = True
+
+    @property
+    def program(self) -> Any:
+        """What the user has written."""
+        return getattr(self.build, "experiment", ())
 
     def settled(self) -> Make:
         """What makes the model inside a trace."""
@@ -89,11 +105,28 @@ class ModelSource:
 
     Args:    make: from traced parameters to the adapted model.   name: the model's class.
              description: of a model of ``th.models``; None for others.
+             reads: the globals that a user's program read when it was fitted (``globals_read``).
     """
 
     make: Make
     name: str
     description: Mapping[str, Any] | None = None
+    reads: Mapping[str, str] = field(default_factory=dict, repr=False)
+    changed: set[str] = field(default_factory=set, repr=False)
+    """Names of those that were found to be others since."""
+
+    def compare(self) -> None:
+        """Note which globals are others now than at the fit: what is traced reads them anew."""
+        if self.reads:
+            now = globals_read(getattr(self.make, "program", ()))
+            names = {name for name, key in self.reads.items() if now.get(name, key) != key}
+            self.changed.clear()
+            self.changed.update(name.rpartition(".")[2] for name in names)
+
+    def tell(self) -> None:
+        """Notify of globals that were found to be others than at the fit."""
+        if self.changed:
+            notify(_CHANGED.format(" and ".join(sorted(self.changed)[:3])))
 
     @cached_property
     def layout(self) -> Any:
@@ -111,9 +144,11 @@ class ModelSource:
         return TracedFunction(self._rows(), xla_backend_optimization_level=0)
 
     def _rows(self) -> Callable[..., Any]:
+        self.compare()
         make = self.make.settled() if isinstance(self.make, OfBuild) else self.make
 
         def run(values: Any, params: Any, frozen: Any, rows: Any) -> Any:
+            self.compare()  # it runs for inputs of a new shape only
             return jax.vmap(make(values).bind(params, frozen))(rows)
 
         return run
@@ -129,7 +164,7 @@ class ModelSource:
                     " that function or class at the top level of a module, or use"
                     " result.save(path) and th.load(path, experiment)"
                 ) from error
-        return type(self), (self.make, self.name, self.description)
+        return type(self), (self.make, self.name, self.description, self.reads)
 
 
 def source_of(build: Build, task: Task, layers: int, traced: bool, name: str = "") -> ModelSource:
@@ -138,15 +173,25 @@ def source_of(build: Build, task: Task, layers: int, traced: bool, name: str = "
     Args:    task: as the trace saw it.   layers: how many arrays the model has at most.
              traced: whether there are traced parameters.   name: of the model's class, if known.
     """
-    model = task.model
-    while isinstance(model, models.Selected):
-        model = model.model
+    model = _own(task.model)
     name, description = name or type(model).__name__, models.describe(model)
     if description is not None:
         return ModelSource(DescribedModel(description, layers), name, description)
     given = build.given if isinstance(build, GivenTask) else None
     make = OfBuild(build, traced) if given is None else OfModel(given.model, given.seed)
-    return ModelSource(make, name)
+    return source_of_program(make, name)
+
+
+def source_of_program(make: OfBuild | OfModel, name: str) -> ModelSource:
+    """The source of a model of the user's own, with the globals that its program reads now."""
+    return ModelSource(make, name, reads=globals_read(make.program))
+
+
+def _own(model: Any) -> Any:
+    """The model that the user gave, of which some parameters may be selected."""
+    while isinstance(model, models.Selected):
+        model = model.model
+    return model
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,6 +285,7 @@ class Predictor:
         with precision(self.dtype):
             at = self._typed(rows)
             out = np.asarray(self.source.compiled(self.values, self.trained, self.frozen, at))
+        self.source.tell()
         if out.ndim == 2 and out.shape[1] == 1:
             out = out[:, 0]
         out = out if transform is None else np.asarray(transform.decode(out))
