@@ -31,6 +31,11 @@ def proxy(pages: Mapping[str, int]) -> Iterator[str]:
             given = {k: v for k, v in self.headers.items() if k.lower() not in _OWN}
             behind = http.client.HTTPConnection("127.0.0.1", port)
             try:
+                behind.connect()
+            except OSError:
+                self.send_error(502)
+                return
+            try:
                 behind.request(self.command, self.path[len(root) :], body or None, given)
                 answer = behind.getresponse()
                 self.send_response(answer.status)

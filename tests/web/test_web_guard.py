@@ -195,3 +195,31 @@ def test_a_chunked_body_is_refused_as_soon_as_it_is_too_long(used, client_of) ->
     assert answer.json() == {"error": "the body may have 4 MiB"}
     assert sent < 10
     assert client_of(used).post(path, content=b" " * (5 << 20), headers=OWN).status_code == 413
+
+
+def test_the_token_of_an_address_counts_more_than_an_earlier_cookie(used, client_of) -> None:
+    access = access_for("127.0.0.1", readers=True)
+    client = client_of(used, access)
+    for token, may in ((access.reader, 403), (access.token, 400), (access.reader, 403)):
+        answer = client.get(f"/?token={token}&log=1")
+        assert 'content="0; url=/?log=1"' in answer.text
+        origin = {"origin": "http://127.0.0.1:8642"}
+        assert client.post("/api/sweeps/none/fly", headers=origin).status_code in (may, 404)
+        assert ("data-reads" in client.get("/").text) == (token == access.reader)
+    # A wrong one leaves the session as it is, and no address keeps a token.
+    assert 'content="0; url=/"' in client.get("/?token=wrong").text
+    assert "data-reads" in client.get("/").text
+
+
+def test_a_link_on_another_site_opens_the_page(used, client_of) -> None:
+    access = access_for("127.0.0.1")
+    from_wiki = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    client = client_of(used, access)
+    answer = client.get("/sweep/x?log=1", headers=from_wiki)
+    assert answer.status_code == 200
+    assert 'content="0; url=/sweep/x?log=1"' in answer.text
+    assert "set-cookie" not in answer.headers
+    assert client.get("/sweep/x?log=1").status_code == 401
+    client.get(f"/?token={access.token}")
+    assert 'content="0; url' not in client.get("/sweep/x").text
+    assert "//evil" not in client.get("//evil/x", headers=from_wiki).text.replace("https://", "")

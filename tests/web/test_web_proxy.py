@@ -116,16 +116,19 @@ def free_ports(n: int) -> list[int]:
 
 
 @contextmanager
-def page_behind(place: str, port: int, public: str) -> Iterator[tuple[str, str]]:
+def page_behind(place: str, port: int, public: str, *flags: str) -> Iterator[tuple[str, str]]:
     """``thetahat ui`` of a store behind a proxy: the address that acts, and that which reads."""
     words = ["ui", "--store", place, "--no-browser", "--port", str(port)]
-    words += ["--readers", "--behind", public]
+    words += [*(flags or ["--readers"]), "--behind", public]
     process = subprocess.Popen(
         [sys.executable, "-c", _UI, *words], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     try:
-        said = [process.stdout.readline() for _ in range(2)]
+        said = [process.stdout.readline() for _ in range(1 if flags else 2)]
+        if flags:
+            yield public, public
+            return
         acts, reads = (re.search(r"http://\S+", line) for line in said)
         assert acts is not None, said
         assert reads is not None, said
@@ -221,3 +224,50 @@ def test_two_pages_under_two_paths_of_one_proxy_are_open_in_one_browser(look, tm
         assert find_sweep(store, sweeps["/wages"]).state == "paused"
     with open_store(places["/wages/old"]) as store:
         assert find_sweep(store, sweeps["/wages/old"]).state == "running"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("flags", [["--no-token"], []])
+def test_a_page_outlives_a_server_that_restarts_behind_a_proxy(look, tmp_path, flags) -> None:
+    with open_store(tmp_path) as store:
+        sweep = stores.tuning_sweep(store, 3, 5)
+    (port,) = free_ports(1)
+    with proxy({"/wages": port}) as root:
+        public = f"{root}/wages"
+        with page_behind(str(tmp_path), port, public, *flags) as (acts, _):
+            tab = look(acts)
+            page = tab.open(f"/sweep/{sweep.id}")
+            assert page.title() == f"{sweep.name} · wages · thetahat"
+            page.get_by_text("live", exact=True).wait_for()
+        # The proxy answers 502 in its place, and then the same server with other tokens.
+        page.get_by_text("The server does not answer.").wait_for()
+        with page_behind(str(tmp_path), port, public, *flags):
+            if flags:
+                page.get_by_text("live", exact=True).wait_for()
+                page.get_by_text("The server does not answer.").wait_for(state="hidden")
+            else:
+                page.get_by_text("with new tokens: open the address").wait_for()
+            tab.wrong.clear()
+            page.close()
+
+
+@pytest.mark.browser
+def test_a_hidden_page_lets_its_connection_go(look, tmp_path) -> None:
+    with open_store(tmp_path) as store:
+        sweep = stores.tuning_sweep(store, 2, 5)
+    with pages_behind({"/wages": str(tmp_path)}) as [(acts, _)]:
+        tab = look(acts)
+        page = tab.open(f"/sweep/{sweep.id}")
+        page.get_by_text("live", exact=True).wait_for()
+        ended: list[str] = []
+        page.on("requestfailed", lambda one: ended.append(one.url))
+        show = "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+        show += " document.dispatchEvent(new Event('visibilitychange')); }"
+        page.evaluate(show, True)
+        page.wait_for_event("requestfailed", lambda one: one.url.endswith("/api/events"))
+        with open_store(tmp_path) as store:
+            store.create_run({"lr": 0.5}, sweep_id=sweep.id)
+        with page.expect_request("**/api/events"):
+            page.evaluate(show, False)
+        until(page, "document.querySelector('main').dataset.rows === '3'")
+        page.close()

@@ -70,6 +70,7 @@ def make_app(source: Source, access: Access | None = None) -> Asgi:
         Route("/api/runs/{id}/files/{file:int}", api.file),
         Route("/api/compare", api.compare),
         Route("/api/events", api.events),
+        Route("/api/alive", lambda _: _json({"alive": True})),
         Mount("/static", Files()),
     ]
     handlers: dict[Any, Callable[..., Response]] = {

@@ -15,7 +15,7 @@ import json
 import re
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -192,12 +192,19 @@ class Guard:
         given = dict(query).get("token")
         refusal = self._refusal(scope, headers)
         if refusal is None and self.access.token is not None:
-            session = self._session(headers)
-            opened = self.access.session_of(given) if session is None and given else None
-            if opened is not None:
-                rest = urlencode([pair for pair in query if pair[0] != "token"])
-                path = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
-                await self._set_cookie(send, path, f"{self._cookie(headers)}={opened}")
+            # The token of an address counts more than what an earlier one left in the browser.
+            opened = self.access.session_of(given) if given else None
+            session = opened or self._session(headers)
+            asked = scope["method"] == "GET" and _is_page(scope["path"])
+            if asked and session is not None and given is not None:
+                rest = [pair for pair in query if pair[0] != "token"]
+                cookie = f"{self._cookie(headers)}={session}"
+                await self._open_again(send, _address(scope["path"], rest), cookie)
+                return
+            other = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+            if session is None and given is None and asked and other:
+                # A link on another site: the browser keeps a Strict cookie back.
+                await self._open_again(send, _address(scope["path"], query))
                 return
             scope[READS] = session == self.access.reader_session
             refusal = _refused(scope, session)
@@ -249,18 +256,25 @@ class Guard:
         port = f"-{match['port']}" if match and match["port"] else ""
         return f"{COOKIE}{port}{self.access.root.replace('/', '-').replace('~', '.')}"
 
-    async def _set_cookie(self, send: Any, to: str, pair: str) -> None:
+    async def _open_again(self, send: Any, to: str, pair: str = "") -> None:
+        """Answer with a page that opens another of ours, and set a cookie if one is given."""
         # Not a redirect: browsers do not send a Strict cookie after one from another site.
         root, behind = self.access.root, self.access.behind
         to = html.escape(root + to)
         # Without an icon of its own a browser would ask the proxy for one outside of our path.
         page = '<!doctype html><link rel="icon" href="data:,">'
         page += f'<meta http-equiv="refresh" content="0; url={to}">'
-        cookie = f"{pair}; Path={root or '/'}; HttpOnly; SameSite=Strict"
-        if behind is not None and behind.url.startswith("https:"):
-            cookie += "; Secure"
-        headers = {**HEADERS, "content-type": "text/html; charset=utf-8", "set-cookie": cookie}
+        headers = {**HEADERS, "content-type": "text/html; charset=utf-8"}
+        if pair:
+            headers["set-cookie"] = f"{pair}; Path={root or '/'}; HttpOnly; SameSite=Strict"
+            if behind is not None and behind.url.startswith("https:"):
+                headers["set-cookie"] += "; Secure"
         await _answer(send, 200, {**headers, "cache-control": "no-store"}, page.encode())
+
+
+def _address(path: str, query: Sequence[tuple[str, str]]) -> str:
+    """Return an address on this server."""
+    return "/" + path.lstrip("/") + (f"?{urlencode(query)}" if query else "")
 
 
 def _refused(scope: Scope, session: str | None) -> tuple[int, str] | None:

@@ -30,6 +30,9 @@ export async function download(path, asked) {
   return response.text();
 }
 
+// What a page is of: behind a proxy each project has a path of its own.
+export const site = [window.thetahatRoot.split("/").pop(), "thetahat"].filter(Boolean).join(" · ");
+
 // The view: words in the address; an empty word is removed.
 export const view = {
   get(name, otherwise = "") { return new URLSearchParams(location.search).get(name) ?? otherwise; },
@@ -45,9 +48,10 @@ export const view = {
 };
 
 // Call back when the store has changed: never concurrently, and less often if drawing is slow.
+// A browser allows six connections to a server, of all its tabs together: a hidden one lets its go.
 export function follow(onchange, live, banner) {
-  const source = new EventSource(`${window.thetahatRoot}/api/events`);
-  let [busy, again] = [false, false];
+  let [source, busy, again, ended] = [null, false, false, false];
+  let [retry, grace, wait, lost] = [0, 0, 1000, false];
   async function run(pulse) {
     if (busy) { again = pulse; return; }
     busy = true;
@@ -56,11 +60,49 @@ export function follow(onchange, live, banner) {
     const took = performance.now() - began;
     setTimeout(() => { busy = false; if (again) { const next = again; again = false; run(next); } }, Math.max(150, 4 * took));
   }
-  source.addEventListener("change", (event) => {
+  function here() {
+    clearTimeout(grace);
+    [grace, wait] = [0, 1000];
+    if (lost) banner(null);
+    lost = false;
     live(true);
-    run(JSON.parse(event.data));
-  });
-  source.addEventListener("gone", (event) => { live(true); banner(JSON.parse(event.data).error); });
-  source.onerror = () => live(false);
-  return () => source.close();
+  }
+  async function gone() {
+    live(false);
+    // A server that restarts is back in a moment.
+    grace ||= setTimeout(() => { lost = true; banner("The server does not answer. This is what it said last; the page tries again by itself."); }, 3000);
+    if (source.readyState !== EventSource.CLOSED) return;
+    // A browser gives up if something else answers: a proxy, or a server whose token is another one.
+    source.close();
+    const answer = await fetch(`${window.thetahatRoot}/api/alive`).catch(() => null);
+    if (answer?.status === 401) {
+      clearTimeout(grace);
+      banner("The server was started anew, with new tokens: open the address that `thetahat ui` printed.");
+      wait = 15000;
+    }
+    if (ended || document.hidden) return;
+    clearTimeout(retry);
+    retry = setTimeout(open, wait);
+    wait = Math.min(2 * wait, 15000);
+  }
+  function open() {
+    source = new EventSource(`${window.thetahatRoot}/api/events`);
+    source.addEventListener("change", (event) => { here(); run(JSON.parse(event.data)); });
+    source.addEventListener("gone", (event) => { here(); banner(JSON.parse(event.data).error); });
+    source.onerror = gone;
+  }
+  function shut() {
+    clearTimeout(retry);
+    clearTimeout(grace);
+    grace = 0;
+    source.close();
+  }
+  function seen() {
+    clearTimeout(retry);
+    if (document.hidden) retry = setTimeout(shut, 3000);
+    else if (source.readyState === EventSource.CLOSED) open();
+  }
+  document.addEventListener("visibilitychange", seen);
+  open();
+  return () => { ended = true; document.removeEventListener("visibilitychange", seen); shut(); };
 }

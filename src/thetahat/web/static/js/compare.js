@@ -1,5 +1,5 @@
 // Runs beside each other: curves, and where their configs differ.
-import { get, view } from "./api.js";
+import { get, site, view } from "./api.js";
 import { fill, flag, h, panel, patch, runLink, status, sweepLink, toggle } from "./dom.js";
 import { axisOf, BOOKS, curveChart, legend, pointsOver, spansDecades } from "./curves.js";
 import { columnStyle, finite, flat, many, short } from "./format.js";
@@ -12,7 +12,7 @@ export async function show(main, _id, { crumbs }) {
   const page = new ComparePage(main);
   await page.load();
   crumbs(page.sweeps.length === 1 ? sweepLink(page.sweeps[0].id, page.sweeps[0].name) : null, h("span", {}, "compare"));
-  document.title = "compare · thetahat";
+  document.title = `compare · ${site}`;
   return page;
 }
 

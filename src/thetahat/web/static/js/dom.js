@@ -135,6 +135,15 @@ export function ask(question, detail, yes) {
   });
 }
 
+export function tell(title, detail) {
+  return new Promise((resolve) => {
+    const done = () => { box.close(); box.remove(); resolve(); };
+    const box = h("dialog", { "aria-label": title, oncancel: done }, h("h2", {}, title), h("p.dim", {}, detail), h("div.tools", {}, h("button", { type: "button", onclick: done }, "Close")));
+    document.body.append(box);
+    box.showModal();
+  });
+}
+
 export function save(text, name, kind) {
   const url = URL.createObjectURL(new Blob([text], { type: kind }));
   const link = document.createElement("a");

@@ -1,5 +1,5 @@
 // Home: projects, sweeps, runs outside sweeps, live agents, and failures.
-import { get, view } from "./api.js";
+import { get, site, view } from "./api.js";
 import { command, fill, flag, h, panel, patch, runLink, status, sweepLink } from "./dom.js";
 import { ago, brief, finite, local, many, short, span } from "./format.js";
 import { countSteps, CUT, FAILED, kindOf, OPEN, readRuns, sum } from "./model.js";
@@ -9,7 +9,7 @@ const MOST_CHIPS = 12;
 
 export async function show(main, _id, { crumbs }) {
   crumbs();
-  document.title = "thetahat";
+  document.title = site;
   const search = h("input", { type: "search", placeholder: "find a sweep or a run", "aria-label": "Find a sweep or a run", value: view.get("find"), size: 26 });
   const [head, body] = [h("div.head", {}, h("h1", {}, "Sweeps and runs"), h("span.spacer"), search), h("div")];
   fill(main, head, body);

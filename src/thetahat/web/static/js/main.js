@@ -1,5 +1,5 @@
 // The choice of the page, the line at the top, and the banner for a missing store.
-import { follow, view } from "./api.js";
+import { follow, site, view } from "./api.js";
 import { fill, h } from "./dom.js";
 
 const PAGES = [
@@ -40,7 +40,14 @@ function menus() {
   document.addEventListener("pointerdown", (event) => { close((menu) => !menu.contains(event.target)); });
 }
 
+// Whose page it is, and what one may do there.
+function about() {
+  document.querySelector(".brand span").textContent = site;
+  if (document.documentElement.dataset.reads !== undefined) live.before(h("span.dim.small", { title: "your token only reads: it cannot pause, resume or cancel" }, "read only"));
+}
+
 async function start() {
+  about();
   themeButton();
   menus();
   for (const [pattern, load] of PAGES) {

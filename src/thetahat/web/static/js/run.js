@@ -1,5 +1,5 @@
 // The page of a run.
-import { get, view } from "./api.js";
+import { get, site, view } from "./api.js";
 import { command, fill, flag, h, panel, patch, runLink, status, sweepLink, toggle } from "./dom.js";
 import { axisOf, BOOKS, curveChart, families, legend, pointsOver, spansDecades } from "./curves.js";
 import { ago, brief, finite, flat, local, plainly, short, span } from "./format.js";
@@ -14,7 +14,7 @@ export async function show(main, id, { crumbs }) {
   await page.load();
   const { run } = page;
   crumbs(run.sweep ? sweepLink(run.sweep.id, run.sweep.name) : run.experiment && h("span", {}, run.experiment), h("span", {}, run.name));
-  document.title = `${plainly(brief(run.name, 80))} · thetahat`;
+  document.title = `${plainly(brief(run.name, 80))} · ${site}`;
   return page;
 }
 

@@ -1,7 +1,7 @@
 // The page of a sweep.
-import { download, get, post, view } from "./api.js";
+import { download, get, post, site, view } from "./api.js";
 import { axis, base, chart, css, drawWhenIdle, ramp, tip, tooltip } from "./charts.js";
-import { ask, command, fill, fillSelect, flag, go, h, panel, patch, save, select, status, toggle } from "./dom.js";
+import { ask, command, fill, fillSelect, flag, go, h, panel, patch, save, select, status, tell, toggle } from "./dom.js";
 import { brief, center, finite, many, plainly, short, span } from "./format.js";
 import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, solutions, sum, tied, WELL } from "./model.js";
 import { contourChart, reach, sliceChart, timeChart } from "./overview.js";
@@ -19,7 +19,7 @@ export async function show(main, id, { crumbs }) {
   const page = new SweepPage(new Model(answer), main);
   page.tables = tables;
   crumbs(page.model.sweep.project ? h("span", {}, page.model.sweep.project) : null, h("span", {}, page.model.sweep.name));
-  document.title = `${plainly(brief(page.model.sweep.name, 80))} · thetahat`;
+  document.title = `${plainly(brief(page.model.sweep.name, 80))} · ${site}`;
   await page.settle();
   if (page.model.runs.length <= LARGE && !page.model.sampled) await tableLibrary();
   page.build();
@@ -125,6 +125,7 @@ class SweepPage {
 
   drawHead() {
     const { sweep, counts: n, agents, runs } = this.model;
+    if (this.agentsBox) this.drawAgents();
     const busy = agents.filter((a) => a.alive);
     patch(this.head, h("h1", { title: sweep.name }, brief(sweep.name, 160)), status(sweep.state, sweep.reason),
       sweep.contaminated && flag("contaminated", "it tunes on the test set, so its best value is no estimate of the risk", "bad"),
@@ -185,11 +186,11 @@ class SweepPage {
   }
 
   buttons() {
-    if (document.documentElement.dataset.reads !== undefined) return h("span.dim.small", { title: "your token only reads: it cannot pause, resume or cancel" }, "read only");
+    if (document.documentElement.dataset.reads !== undefined) return "";
     const { sweep } = this.model;
     const over = sweep.state === "cancelled" || sweep.state === "finished";
     const act = async (action) => {
-      try { await post(`/api/sweeps/${encodeURIComponent(sweep.id)}/${action}`); } catch (error) { await ask("That did not work", error.message, "Well"); }
+      try { await post(`/api/sweeps/${encodeURIComponent(sweep.id)}/${action}`); } catch (error) { await tell("That did not work", error.message); }
       await this.changed();
     };
     const cancel = async () => { if (await ask(`Cancel ${sweep.name}?`, "Its runs end now, and it begins no others. This cannot be taken back.", "Cancel the sweep")) await act("cancel"); };
@@ -241,12 +242,19 @@ class SweepPage {
   }
 
   filePanel() {
-    const { sweep, agents } = this.model;
+    const { sweep } = this.model;
     const made = panel("Sweep file and agents", "");
-    made.body.append(command(`thetahat agent ${sweep.id}`), h("div.grid", {}, h("div.s6", {}, h("pre.log", { tabindex: "0", "aria-label": "sweep file" }, sweep.text || "")),
-      h("div.s6.scroll", { tabindex: "0", role: "group", "aria-label": "agents" }, agents.length ? h("table.plain", {}, h("thead", {}, h("tr", {}, ["agent", "machine", "doing", "heard of"].map((w) => h("th", {}, w)))),
-        h("tbody", {}, agents.slice(0, 30).map((a) => h("tr", {}, h("td", {}, a.id), h("td", {}, `${a.host} (${a.pid})`), h("td", {}, a.ended ? "ended" : a.doing || ""), h("td", {}, a.ended ? "" : a.alive ? `${span(Math.max(0, a.silent_s))} ago` : flag(`silent for ${span(a.silent_s)}`, "it has probably died", "bad")))))) : h("p.dim", {}, "No agent has worked on it yet."))));
+    this.agentsBox = h("div.s6.scroll", { tabindex: "0", role: "group", "aria-label": "agents" });
+    made.body.append(command(`thetahat agent ${sweep.id}`), h("div.grid", {}, h("div.s6", {}, h("pre.log", { tabindex: "0", "aria-label": "sweep file" }, sweep.text || "")), this.agentsBox));
+    this.drawAgents();
     return made.root;
+  }
+
+  drawAgents() {
+    const { agents } = this.model;
+    const heard = (a) => (a.ended ? "" : a.alive ? `${span(Math.max(0, a.silent_s))} ago` : flag(`silent for ${span(a.silent_s)}`, "it has probably died", "bad"));
+    const row = (a) => h("tr", {}, h("td", {}, a.id), h("td", {}, `${a.host} (${a.pid})`), h("td", {}, a.ended ? "ended" : a.doing || ""), h("td", {}, heard(a)));
+    fill(this.agentsBox, agents.length ? h("table.plain", {}, h("thead", {}, h("tr", {}, ["agent", "machine", "doing", "heard of"].map((w) => h("th", {}, w)))), h("tbody", {}, agents.slice(0, 30).map(row))) : h("p.dim", {}, "No agent has worked on it yet."));
   }
 
   buildTable() {
@@ -533,8 +541,11 @@ class SweepPage {
     if (!this.model.runs.length) { this.leave(); this.build(); return; }
     if (!this.drawn || had.metrics !== this.model.metrics.length || had.varying !== this.model.varying.length) { if (this.drawn) await this.reread(); else this.build(); return; }
     this.refilter(false);
-    const now = performance.now();
-    if (!this.effectsAt || now - this.effectsAt > 5000) { this.effectsAt = now; this.loadEffects(); if (this.over.length) this.loadGroups(); if (this.tablesBox?.hidden) this.loadTables(); }
+    // Each 5 s at most, and once more after the last change.
+    if (this.effectsTimer) return;
+    const load = () => { this.effectsTimer = 0; this.effectsAt = performance.now(); this.loadEffects(); if (this.over.length) this.loadGroups(); if (this.tablesBox?.hidden) this.loadTables(); };
+    const rest = this.effectsAt ? this.effectsAt + 5000 - performance.now() : 0;
+    if (rest > 0) this.effectsTimer = setTimeout(load, rest); else load();
   }
 }
 
