@@ -1,7 +1,7 @@
 """How many epoch records a second does a store take?
 
-A record is one epoch of one run: five numbers. Ways to write 100,000 of them, interleaved in one
-process, warm medians of seven, SQLite with WAL and synchronous NORMAL:
+A record is one epoch of one run: five numbers. Ways to write 100,000 of them (``--records``),
+interleaved in one process, warm medians of seven, SQLite with WAL and synchronous NORMAL:
 
     agent, cohort    64 runs of a sweep, chunks of 64 epochs, one transaction a chunk of all, as
                      agents write what their workers train
@@ -11,10 +11,11 @@ process, warm medians of seven, SQLite with WAL and synchronous NORMAL:
     row per record   sqlite3.executemany of 64 rows, one transaction a chunk
     row and commit   sqlite3, one row and one transaction a record (a tenth of the records)
 
-The clock runs from before the store is opened until it is closed; what is stored is counted after.
+The clock runs from before the store is opened until it is closed, and runs are claimed and finished
+within; what is stored is counted after.
 A busy machine shows in records/s, hardly in records a CPU second.
 
-    python -m benchmarks.store [--postgres] [--smoke] [--write]
+    python -m benchmarks.store [--postgres] [--records 100000] [--smoke] [--write]
 
 With ``--postgres`` the store is in a server that it starts, with fsync on, and with ``--store URL``
 in another: then only the ways of thetahat run, and bytes are not measured. A CPU second is one of
@@ -45,6 +46,7 @@ from thetahat.core import Ended, Logged, Started, Status
 
 COLUMNS = ("epoch", "train_risk", "val_risk", "learning_rate", "seconds")
 N, CHUNK, REPEATS = 100_000, 64, 7
+"""Records that are written; of a chunk; rounds."""
 
 Chunk = dict[str, np.ndarray]
 
@@ -78,12 +80,14 @@ def tracker(place: str | Path) -> list[str]:
     with s.open_store(place) as store:
         track = s.store_tracker(store, experiment="bench")
         for member in range(64):
-            track(Started(member, {"lr": 0.1}, N // 64, 17, {}, None))
+            track(Started(member, {"lr": 0.1}, len(ROWS) // 64, 17, {}, None))
         for chunk in DATA[: len(DATA) // 64]:
             for member in range(64):
                 track(Logged(member, chunk))
         for member in range(64):
-            track(Ended(member, Status.FINISHED, "", N // 64, {"val_risk": 1.0}, {"run": 1.0}))
+            track(
+                Ended(member, Status.FINISHED, "", len(ROWS) // 64, {"val_risk": 1.0}, {"run": 1.0})
+            )
         return [track.run_id(member) for member in range(64)]
 
 
@@ -126,7 +130,7 @@ def row_per_record(folder: str | Path) -> list[str]:
 
 def row_and_commit(folder: str | Path) -> list[str]:
     plain = _plain(folder)
-    for i, row in enumerate(ROWS[: N // 10]):
+    for i, row in enumerate(ROWS[: len(ROWS) // 10]):
         plain.execute("BEGIN IMMEDIATE")
         plain.execute("INSERT INTO r VALUES ('run', ?, ?, ?, ?, ?)", (i, *row))
         plain.execute("COMMIT")
@@ -134,8 +138,17 @@ def row_and_commit(folder: str | Path) -> list[str]:
     return []
 
 
-DATA = chunks(N)
-ROWS = [row for c in DATA for row in zip(*(c[k].tolist() for k in COLUMNS[1:]), strict=True)]
+DATA: list[Chunk] = []
+ROWS: list[tuple[float, ...]] = []
+"""The records: in chunks, and without their epochs."""
+
+
+def make(n: int) -> None:
+    """Make the records that all ways write."""
+    DATA[:] = chunks(n)
+    ROWS[:] = [row for c in DATA for row in zip(*(c[k].tolist() for k in COLUMNS[1:]), strict=True)]
+
+
 WAYS: dict[str, Callable[[str | Path], list[str]]] = {
     "agent, cohort of 64": agent,
     "tracker, cohort of 64": tracker,
@@ -157,7 +170,7 @@ def once(name: str, url: str | None = None, server: OwnServer | None = None) -> 
         served = server.cpu_s(alone=True) - before if server else math.inf
         size = sum(f.stat().st_size for f in folder.glob("*.db"))
         count = counted(url or folder, ids)
-        wanted = N // 10 if name == "sqlite3, row and commit" else N
+        wanted = len(ROWS) // 10 if name == "sqlite3, row and commit" else len(ROWS)
         assert count == (len(DATA) // 64 * 4096 if len(ids) == 64 else wanted), name
         return {
             "records_per_s": count / took,
@@ -186,7 +199,9 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="benchmarks/results/store-<date>.*")
     parser.add_argument("--postgres", action="store_true", help="in a server that it starts")
     parser.add_argument("--store", help="a store in PostgreSQL; by default SQLite, in new folders")
+    parser.add_argument("--records", type=int, default=N, help="to be written by each way")
     args = parser.parse_args()
+    make(args.records)
     with contextlib.ExitStack() as ends:
         server = ends.enter_context(OwnServer()) if args.postgres else None
         seen = measured(
@@ -202,7 +217,7 @@ def main() -> None:
     for name, row in ways.items():
         print(f"{name:38}" + "".join(f"{row[key]:14,.0f}" for key in keys))
     if args.write:
-        write("PostgreSQL" if args.store or args.postgres else "SQLite", ways)
+        write("PostgreSQL" if args.store or args.postgres else "SQLite", ways, args.records)
 
 
 def measured(
@@ -219,7 +234,7 @@ def measured(
     return seen
 
 
-def write(database: str, ways: dict[str, dict[str, float]]) -> None:
+def write(database: str, ways: dict[str, dict[str, float]], n: int) -> None:
     """Dated Markdown and JSON in ``benchmarks/results``."""
     about = machine.facts(("thetahat", "numpy", "sqlalchemy"))
     key, last = "bytes", "bytes a record"
@@ -230,7 +245,7 @@ def write(database: str, ways: dict[str, dict[str, float]]) -> None:
         "# Records a second into the store",
         "",
         *machine.said(about),
-        f"- {version}; medians of {REPEATS} rounds, interleaved",
+        f"- {version}; {n:,} records; medians of {REPEATS} rounds, interleaved",
         "",
         f"| way | records a second | a CPU second | {last} |",
         "|---|---|---|---|",
