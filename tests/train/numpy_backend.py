@@ -281,8 +281,10 @@ def checked(task: th.Task) -> th.Task:
     data = task.data if isinstance(task.data, Data) else Data(task.data)
     if data.classes is not None:
         raise ConfigError("the NumPy backend fits numbers, and the target is one of classes")
-    named = {name: observations(getattr(data, name)) for name in PARTS}
-    return dataclasses.replace(task, data=data.changed(**named))
+    given = {name: getattr(data, name) for name in PARTS}
+    if any(not isinstance(part, Observations | None) for part in given.values()):
+        data = data.changed(**{name: observations(part) for name, part in given.items()})
+    return dataclasses.replace(task, data=data)
 
 
 def observations(part: Any) -> Observations | None:

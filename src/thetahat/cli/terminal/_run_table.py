@@ -258,7 +258,7 @@ def default_columns(
 def _has(run: RunRow, column: str) -> bool:
     from thetahat.store import value_of
 
-    return _not_finite(run, column) or value_of(run, column) not in (None, "")
+    return value_of(run, column) not in (None, "")
 
 
 def _not_finite(run: RunRow, column: str) -> bool:
