@@ -134,7 +134,9 @@ class SlurmCluster:
         """Wait until something holds that programs of Slurm are asked for."""
         give_up = time.monotonic() + patience_s
         while not holds():
-            assert time.monotonic() < give_up, f"it never came; the tasks: {self.tasks()}"
+            if time.monotonic() > give_up:
+                said = self.call("scontrol", "show", "job")
+                raise AssertionError(f"it never came; the tasks: {self.tasks()}\n{said}")
             time.sleep(0.3)
 
     def wait_for_end(self, job: str, patience_s: float, done: Callable[[], bool]) -> None:

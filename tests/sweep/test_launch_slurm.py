@@ -93,7 +93,7 @@ def test_an_agent_near_its_time_limit_hands_back_and_goes_on(at, thetahat, clust
     until(lambda: waits(at) == 2, 30)
     cluster.wait_for(lambda: cluster.tasks() == {f"{job}_0": "PENDING"}, 30)
     at.go()
-    cluster.wait_for_end(job, 60, lambda: len(seen(at, "ended")) == 8)
+    cluster.wait_for_end(job, 150, lambda: len(seen(at, "ended")) == 8)
     assert_each_point_once(at)
     assert [run.attempt for run in at.runs()] == [2, 2, 1, 1, 1, 1, 1, 1]
 
