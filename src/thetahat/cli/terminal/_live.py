@@ -157,6 +157,9 @@ class RefreshRate:
 
 
 _LOOK_S = 0.25
+_OBEYED_S = 2.0
+"""Seconds until the display is shown again anyway: without a shell the kernel stops no process, and
+nothing tells it to go on."""
 _STOP = getattr(signal, "SIGTSTP", None)
 """Ctrl-Z; Windows has none."""
 
@@ -189,33 +192,39 @@ class _PausableDisplay:
         self._over.set()
         self.hide()
 
-    def pause(self) -> None:
-        """Stop the process, as Ctrl-Z asks; show the display once it is in the foreground again."""
+    def pause(self, obeyed: threading.Event) -> None:
+        """Stop the process, as Ctrl-Z asks; show the display once it is in the foreground again.
+
+        Args:    obeyed: set once the next Ctrl-Z is obeyed too, by a main thread that may compute.
+        """
         self.hide()
         if _STOP is not None:
             # To this very thread: it must not continue before the process has stopped.
             signal.pthread_kill(threading.get_ident(), _STOP)
         while not (_in_foreground() or self._over.wait(_LOOK_S)):
             pass
+        obeyed.wait(_OBEYED_S)
         self.show()
 
 
 @contextmanager
-def _obeyed(pause: Callable[[], None]) -> Iterator[None]:
+def _obeyed(pause: Callable[[threading.Event], None]) -> Iterator[None]:
     main = threading.current_thread() is threading.main_thread()
     if _STOP is None or not main or signal.getsignal(_STOP) is not signal.SIG_DFL:
         yield
         return
-    stop = _STOP
+    stop, obeyed = _STOP, threading.Event()
 
     def asked(*_: object) -> None:
         # The kernel decides whether this process can be stopped: without a shell it could not be
         # woken. A thread of its own, because the drawing thread may hold a lock that we wait for.
+        obeyed.clear()
         signal.signal(stop, signal.SIG_DFL)
-        threading.Thread(target=pause, name="pause", daemon=True).start()
+        threading.Thread(target=pause, args=(obeyed,), name="pause", daemon=True).start()
 
     def continued(*_: object) -> None:
         signal.signal(stop, asked)
+        obeyed.set()
 
     signal.signal(stop, asked)
     before = signal.signal(signal.SIGCONT, continued)
