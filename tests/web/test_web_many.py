@@ -110,6 +110,7 @@ def test_runs_that_broke_stand_in_the_chart_and_their_reasons_together(look, tmp
             add_run(store, sweep, {"lr": 0.01 * k}, {}, metrics={"val_risk": 1.0 + k})
         with serving(tmp_path) as url:
             page = look(url).open(f"/sweep/{sweep.id}")
+            page.wait_for_selector(".chart canvas")  # it is loaded and drawn after the page
             red = """() => { const c = document.querySelector('canvas').getContext('2d');
               const { data } = c.getImageData(0, 0, c.canvas.width, 40); let n = 0;
               for (let i = 0; i < data.length; i += 4) n += data[i] > 150 && data[i + 2] < 40 && data[i + 3] > 200;

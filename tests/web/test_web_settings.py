@@ -294,7 +294,7 @@ def test_a_diverged_run_takes_neither_the_axis_nor_the_prize(look, served_lucky,
     tab = look(served_lucky)
     asked = ",".join([ids[0.01, 0], ids[0.1, 0], ids[1.0, 0]])
     page = tab.open(f"/compare?runs={asked}")
-    assert tab.blank() == []
+    eventually(page, lambda: tab.blank() == [])
     bold = page.locator("table b")
     assert bold.count() == 1
     row = page.locator("tr", has=page.locator("b")).inner_text()
