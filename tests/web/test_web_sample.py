@@ -19,7 +19,7 @@ from thetahat.core.run import Status
 from thetahat.store import NewSweep, SweepRow, create_sweep, open_store
 
 # What the routes read is counted, and its parser given odd text.
-from thetahat.web import _views
+from thetahat.web import _over_all
 
 RUNS = 400
 ORIGIN = {"origin": "http://127.0.0.1:8642"}
@@ -85,7 +85,7 @@ def test_page_of_many_runs_is_a_sample_by_itself(many, client_of, monkeypatch) -
     path = f"/api/sweeps/{sweep.id}"
     assert "sampled" not in client_of(where).get(path).json()
     assert "sampled" not in client_of(where).get(f"{path}?sample={RUNS}").json()
-    monkeypatch.setattr(_views, "WHOLE", RUNS - 1)
+    monkeypatch.setattr(_over_all, "WHOLE", RUNS - 1)
     assert client_of(where).get(path).json()["sampled"]["of"] == RUNS
 
 
