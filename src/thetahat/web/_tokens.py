@@ -24,7 +24,7 @@ class Tokens:
 
 
 def new_tokens() -> Tokens:
-    """Draw tokens that nobody guesses."""
+    """Draw tokens, of 192 bits each."""
     return Tokens(secrets.token_urlsafe(24), secrets.token_urlsafe(24))
 
 
