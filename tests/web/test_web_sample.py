@@ -14,12 +14,14 @@ import stores
 from chromium import count, until
 from stores import add_run
 
+import thetahat.store
 from thetahat.core.errors import ConfigError
 from thetahat.core.run import Status
-from thetahat.store import NewSweep, SweepRow, create_sweep, open_store
+from thetahat.store import NewSweep, SweepRow, create_sweep, open_store, runs_stand
 
 # What the routes read is counted, and its parser given odd text.
 from thetahat.web import _over_all
+from thetahat.web._source import Source
 
 RUNS = 400
 ORIGIN = {"origin": "http://127.0.0.1:8642"}
@@ -78,6 +80,23 @@ def test_sample_is_stated_and_numbers_rest_on_all_runs(many, client_of) -> None:
     # By lot: its middle is that of all.
     values = [m["val_risk"] for m in runs["columns"]["metrics"] if m.get("val_risk") is not None]
     assert abs(statistics.median(values) - statistics.median(finite(known))) < 0.2
+
+
+def test_how_runs_stand_is_read_again_only_after_a_change(tmp_path, monkeypatch) -> None:
+    read = []
+    monkeypatch.setattr(
+        thetahat.store, "runs_stand", lambda *given: read.append(given) or runs_stand(*given)
+    )
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep(stores.TUNING, "one"))
+        add_run(store, sweep, {"lr": 0.1}, {})
+        source = Source(tmp_path)
+        stands = [source.stand(sweep.id) for _ in range(3)]
+        assert stands == [runs_stand(store, sweep.id)] * 3
+        assert len(read) == 1
+        add_run(store, sweep, {"lr": 0.2}, {})
+        assert source.stand(sweep.id) == runs_stand(store, sweep.id) != stands[0]
+        source.close()
 
 
 def test_page_of_many_runs_is_a_sample_by_itself(many, client_of, monkeypatch) -> None:
