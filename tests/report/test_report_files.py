@@ -21,10 +21,11 @@ from thetahat.report import make_report, render, save_figures, write_whole
 from thetahat.store import NewSweep, Store, create_sweep
 
 WRITE = """
-import hashlib, os, sys
+import dataclasses, hashlib, os, sys
 from pathlib import Path
 if os.environ["CORES"] == "one":
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+NAMES = {"progress", "curves", "seeds", "slice-width", "importance", "slice-optimizer"}
 forks = []
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_parent=lambda: forks.append(1))
@@ -35,6 +36,10 @@ with open_store(sys.argv[1], create=False) as store:
         document = make_report(store, name)
         for format in ("html", "latex", "md", "csv"):
             print(name, format, hashlib.sha256(render(document, format).encode()).hexdigest())
+        # A figure of each kind once, with a slice of numbers and one of words.
+        left = [picture for picture in document.pictures if picture.name in NAMES]
+        NAMES -= {picture.name for picture in left}
+        document = dataclasses.replace(document, pictures=left)
         folder = Path(sys.argv[2]) / name.replace(" ", "-")
         for path in save_figures(document, folder):
             print(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
@@ -97,7 +102,7 @@ def test_two_processes_write_the_same_bytes(reported: Path, tmp_path: Path) -> N
     ):
         words = [sys.executable, "-c", WRITE, str(reported), str(tmp_path / str(k))]
         done = subprocess.run(
-            [*words, "wages, two layers", "twenty seeds a width"],
+            [*words, "twenty seeds a width", "wages, two layers"],
             env={**os.environ, **extra, "SOURCE_DATE_EPOCH": str(10**9 * (k + 1))},
             capture_output=True,
             text=True,
@@ -108,7 +113,7 @@ def test_two_processes_write_the_same_bytes(reported: Path, tmp_path: Path) -> N
     assert said[0] == said[1]
     several = PINS and sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
     assert (forks[0] > 0, forks[1]) == (several, 0)
-    assert said[0].count("html") == 2 and said[0].count(".pdf") >= 8 and said[0].count(".png") >= 8
+    assert said[0].count("html") == 2 and said[0].count(".pdf") == said[0].count(".png") == 6
 
 
 def test_a_style_of_the_user_changes_nothing(store: Store) -> None:

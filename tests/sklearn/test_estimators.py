@@ -109,8 +109,8 @@ def test_the_defaults_are_those_of_thetahat_fit(name: str, tmp_path: Path, theta
     saved = tmp_path / "model.theta"
     # In double precision, so that rounding cannot hide another program.
     words = ["--train=0.8", "--val=0.2", "--test=0", "--no-store", "--quiet", f"--save={saved}"]
-    words += ["--dtype=float64", "--epochs=40"]
-    given = {"dtype": "float64", "epochs": 40}
+    words += ["--dtype=float64", "--epochs=12"]
+    given = {"dtype": "float64", "epochs": 12}
     table = str(tmp_path / "t.csv")
     code, _, err = thetahat("fit", table, "--target=y", f"--target-kind={kind}", *words)
     assert code == 0, err

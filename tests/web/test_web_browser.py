@@ -18,10 +18,15 @@ VIEWS = ("home", "sweep", "seeds", "tested", "run", "diverged", "compare", "band
 # -- how it looks --------------------------------------------------------------------------------
 
 
+# Each view in both themes and in both widths; every other view has them the other way round.
 @pytest.mark.parametrize(
-    ("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)]
+    ("view", "theme", "width"),
+    [
+        (view, theme, width)
+        for k, view in enumerate(VIEWS)
+        for theme, width in zip(("light", "dark"), (1280, 400)[:: (1, -1)[k % 2]], strict=True)
+    ],
 )
-@pytest.mark.parametrize("view", VIEWS)
 def test_every_view(look, served, paths, view, theme, width) -> None:
     tab = look(served, theme=theme, width=width)
     page = tab.open(paths[view])

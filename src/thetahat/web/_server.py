@@ -111,11 +111,11 @@ def make_server(source: Source, access: Access) -> uvicorn.Server:
 
 def _warm(source: Source) -> None:
     """Import and open what the first request needs while the browser starts."""
-    import thetahat.web._views  # noqa: F401
-
     # The page itself shows the error of a missing or broken store.
     with contextlib.suppress(StoreError):
         source.store()
+
+    import thetahat.web._views  # noqa: F401
 
 
 def _listen(host: str, port: int | None) -> socket.socket:
