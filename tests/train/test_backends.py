@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from small import parts
 from torch_line import line
 
 import thetahat as th
-from thetahat.core import CheckpointError, Ended, Logged, Started, Status
+from thetahat.core import CheckpointError, ConfigError, Ended, Logged, Started, Status
 
 # Chunks are made short.
 from thetahat.train import Interrupt, Options, Shop, TooLarge, _driver
@@ -103,6 +104,30 @@ def table() -> th.Data:
     wage = 500 + 40 * educ - 5 * age + rng.normal(0, 20, size=60)
     columns = {"educ": educ, "age": age, "wage": wage}
     return th.split(th.read_table(columns, target="wage"), train=0.8, val=0, test=0.2, seed=0)
+
+
+def plain(lr: float = 0.1, **fields: Any) -> th.Task:
+    """A Task of the NumPy backend, whose fits have no predictor."""
+    return th.Task(**CHOICES["numpy"](lr), data=parts(), epochs=3, batch_size=16, **fields)
+
+
+def test_fits_of_a_backend_without_a_predictor_predict_together_and_are_not_saved(tmp_path) -> None:
+    fits = th.Results([th.fit(plain(lr=lr)) for lr in (0.1, 0.3)])
+    x = np.eye(2)
+    np.testing.assert_array_equal(fits.predict(x), [fit.predict(x) for fit in fits])
+    with pytest.raises(ConfigError, match="neither saved nor a start; take its parameters"):
+        fits[0].save(tmp_path / "a.theta")
+    with pytest.raises(ConfigError, match="neither saved nor a start"):
+        th.fit(plain(start=fits[0]))
+
+
+def test_a_file_that_no_backend_could_read_is_not_written(tmp_path) -> None:
+    fit = th.fit(plain())
+    known = SimpleNamespace(packed=lambda arrays, prefix: {"backend": "mine"})
+    odd = dataclasses.replace(fit, fitted=SimpleNamespace(predictor=known))
+    with pytest.raises(ConfigError, match="'mine' is not one of thetahat's"):
+        odd.save(tmp_path / "a.theta")
+    assert not (tmp_path / "a.theta").exists()
 
 
 def test_backends_predict_a_tables_rows_in_its_units() -> None:

@@ -19,7 +19,7 @@ from thetahat.core.json import plain_value
 from thetahat.core.nested import flat_config
 from thetahat.data import blank, frame_names, say_gone
 from thetahat.train._result import Result
-from thetahat.train._saved import Fitted, load_all, predictor_of, save_all
+from thetahat.train._saved import Fitted, load_all, save_all
 
 AnyResult = TypeVar("AnyResult", Result, Fitted)
 _SHOWN = 20
@@ -114,11 +114,11 @@ class Results(list[AnyResult]):
         """
         if len(q) != 3:
             raise ConfigError(f"q={q!r}: give three probabilities: low, middle and high")
-        name, at, x = _only_input(x, predictor_of(self._first()))
+        name, at, x = _only_input(x, self._first()._transform)
         kept = self.ended_well()
         low, middle, high = kept.quantiles(x, q)
         order = np.argsort(at, kind="stable")
-        encoder = getattr(predictor_of(kept[0]).transform, "encoder", None)
+        encoder = getattr(kept[0]._transform, "encoder", None)
         from thetahat.figures import draw_band  # most fits are not drawn
 
         return draw_band(
@@ -221,7 +221,7 @@ class Results(list[AnyResult]):
         encoder, at, gone = None, x, np.zeros(0, bool)
         found = []
         for member in self:
-            own = getattr(predictor_of(member).transform, "encoder", None)
+            own = getattr(member._transform, "encoder", None)
             if own is None or not _is_table(x):
                 at, gone = x, gone[:0]
             elif own != encoder:
@@ -300,9 +300,9 @@ def _is_table(x: Any) -> bool:
     return isinstance(x, Mapping) or hasattr(x, "columns") or hasattr(x, "column_names")
 
 
-def _only_input(x: Any, one: Any) -> tuple[str, np.ndarray, Any]:
+def _only_input(x: Any, transform: Any) -> tuple[str, np.ndarray, Any]:
     """The input that varies over the rows of x: its name, its values, and x for ``predict``."""
-    encoder = getattr(one.transform, "encoder", None)
+    encoder = getattr(transform, "encoder", None)
     if _is_table(x):
         rows = encoder.encode(x) if encoder is not None else np.asarray(x)
     else:

@@ -17,6 +17,7 @@ from thetahat.core.elsewhere import result_hint
 from thetahat.core.files import given_path
 from thetahat.core.json import plain_value
 from thetahat.core.start import Start
+from thetahat.core.task import BACKENDS
 from thetahat.train._classify import ClassScores
 from thetahat.train._program import Build, GivenTask, backend, builder
 from thetahat.train._risk_unit import RiskUnit, risk_unit
@@ -225,7 +226,13 @@ def save_all(
         held |= {"tables": tables} if tables else {}
         predictor: Any = predictor_of(member)
         pack = getattr(predictor, "packed", None) or partial(pack_predictor, predictor)
-        found.append({**held, **pack(arrays, str(k))})
+        packed = pack(arrays, str(k))
+        if packed.get("backend", "jax") not in BACKENDS:  # its room is not there to read it
+            raise ConfigError(
+                f"the backend {packed['backend']!r} is not one of thetahat's: th.load could not"
+                " read the file; save the parameters, result.params"
+            )
+        found.append({**held, **packed})
     write_tensors(path, {"several": several, "members": found}, arrays)
 
 
@@ -238,8 +245,8 @@ def predictor_of(member: Any) -> Predictor:
     found = getattr(estimate, "predictor", None)
     if found is None:
         raise ConfigError(
-            f"a model of the backend of {type(estimate).__name__} cannot be saved; save its"
-            " parameters, result.params"
+            "the backend of this fit gives no function apart from the Result: it can be neither"
+            " saved nor a start; take its parameters, result.params"
         )
     return found
 
