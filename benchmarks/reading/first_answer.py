@@ -84,6 +84,7 @@ def main() -> None:
     parser.add_argument("--stores", default="", help="a folder: use its store again if it has one")
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
+    machine.as_installed()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as ends:
         if asked.postgres:
             asked.store = ends.enter_context(OwnServer()).place()

@@ -24,14 +24,13 @@ import numpy as np
 
 from benchmarks.store.claims import grid
 from thetahat.core import Status
-from thetahat.store import Queue, Store, open_store, pack
+from thetahat.store import AHEAD, Queue, Store, open_store, pack
 
 # The rhythm of real agents.
 from thetahat.sweep.agent._agent import BEAT_S, LOOK_S, between_searches_s
 
 COLUMNS = ("epoch", "train_risk", "val_risk", "learning_rate", "seconds")
 KINDS = ("claim", "records", "finish", "beat", "look", "others")
-AHEAD = 64
 
 
 @dataclass(frozen=True)

@@ -262,6 +262,13 @@ def test_import_loads_neither_jax_nor_numpy() -> None:
     assert out.stdout.strip() == ""
 
 
+def test_a_store_in_sqlite_loads_no_driver_of_postgresql() -> None:
+    code = "import sys, thetahat.store as s; s.open_store; print('sqlalchemy.sql' in sys.modules,"
+    code += " *(m for m in sys.modules if 'postgresql' in m or 'psycopg' in m))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "True"
+
+
 def test_functions_fit_on_a_screen() -> None:
     for path in SOURCE.rglob("*.py"):
         for node in walked(path):

@@ -18,8 +18,6 @@ from thetahat.data import host_orders, order, permutation, split
 from thetahat.data._permutation import SORTED_BELOW, grid
 from thetahat.data.keys import SPLIT, role_key
 
-STANDARD_PROGRAMS = True
-
 SIGNIFICANCE = 1e-4  # of every chi-square test here; the keys are fixed, so nothing is left to luck
 
 

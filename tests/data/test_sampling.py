@@ -13,8 +13,6 @@ from thetahat.core.errors import ConfigError, DataError
 from thetahat.data import Batches, Observations, Shuffle, dgp, order, permutation
 from thetahat.data.keys import SHUFFLE, role_key
 
-STANDARD_PROGRAMS = True
-
 
 def part(n: int) -> Observations:
     return Observations(np.arange(2.0 * n).reshape(n, 2), np.arange(float(n)))

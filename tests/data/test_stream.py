@@ -35,8 +35,6 @@ from thetahat.data import (
     stream_table,
 )
 
-STANDARD_PROGRAMS = True
-
 
 def frame(n: int = 500, missing: bool = False) -> pd.DataFrame:
     rng = np.random.default_rng(0)

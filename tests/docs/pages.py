@@ -26,6 +26,10 @@ _NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?(?![\w])")
 _SECONDS = re.compile(r"\b[\d.]+ (?:s|min|h)\b(?: [\d.]+ (?:s|min))?")
 _RULE = re.compile("─+")
 _ID = re.compile(r"\b(sweep|agent|runs) [a-z][a-z0-9]{7}\b")
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TRAIN_LONG = ("README", "cli", "small-tables")
+"""Pages whose fits take longer than to compile their programs."""
 CLOSE = 0.05
 """Relative difference that numbers on another machine may show."""
 
@@ -109,6 +113,26 @@ def _script(words: list[str]) -> None:
             raise
     finally:
         sys.argv = before
+
+
+def run_page(page: Path) -> list[str]:
+    """Run every block of a page in this folder; return where it shows something else first."""
+    namespace: dict[str, Any] = {"__name__": "page"}
+    for block in blocks(page):
+        where = f"{page.name}, line {block.line}"
+        if block.file is not None:
+            Path(block.file).write_text(block.text, encoding="utf-8")
+        if block.language == "yaml":
+            continue
+        if block.language == "python":
+            came = run_python(block, namespace, page)
+            if block.expected is not None and (found := differences(block.expected, came)):
+                return [where, *found]
+            continue
+        for command, shown in commands(block):
+            if found := differences(shown, run_command(command)):
+                return [f"{where}: {command}", *found]
+    return []
 
 
 def differences(expected: str, came: str) -> list[str]:

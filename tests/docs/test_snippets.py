@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from pages import Block, blocks, commands, differences, run_command, run_python
+from pages import PAGES, TRAIN_LONG, Block, blocks, differences, run_page, run_python
 
-STANDARD_PROGRAMS = True
-
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SHORT = [page for page in PAGES if page.stem not in TRAIN_LONG]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", SHORT, ids=lambda page: page.stem)
 def test_every_snippet_of_a_page_runs(page, desk):
-    namespace = {"__name__": "page"}
-    for block in blocks(page):
-        where = f"{page.name}, line {block.line}"
-        if block.file is not None:
-            Path(block.file).write_text(block.text, encoding="utf-8")
-        if block.language == "yaml":
-            continue
-        if block.language == "python":
-            came = run_python(block, namespace, page)
-            if block.expected is not None:
-                assert not differences(block.expected, came), where
-            continue
-        for command, shown in commands(block):
-            assert not differences(shown, run_command(command)), f"{where}: {command}"
+    assert not run_page(page)
 
 
 def test_pages_that_teach_have_snippets():

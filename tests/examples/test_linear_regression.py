@@ -7,8 +7,6 @@ import pytest
 
 import thetahat as th
 
-STANDARD_PROGRAMS = True
-
 
 def sample(result):
     """x, y and theta of the draw that the example made, in double precision."""

@@ -9,8 +9,6 @@ import thetahat as th
 
 torch = pytest.importorskip("torch")
 
-STANDARD_PROGRAMS = True
-
 
 def sample(result):
     """x, y and theta of the draw that the example made."""

@@ -11,8 +11,6 @@ import pytest
 
 import thetahat as th
 
-STANDARD_PROGRAMS = True
-
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 

@@ -11,8 +11,6 @@ import pytest
 
 import thetahat as th
 
-STANDARD_PROGRAMS = True
-
 EXAMPLES = Path(__file__).parents[2] / "examples"
 JOBS = (
     *("text_classes", "weights_missing", "dropout", "saved_model", "frozen_layer"),

@@ -207,6 +207,29 @@ def test_numbers_and_texts_keep_their_types(postgres_url: str) -> None:
         assert [found.id for found in store.runs(sort="-loss", limit=1)] == [run.id]
 
 
+def test_summaries_of_many_blocks_are_those_of_blocks_one_by_one(postgres_url: str) -> None:
+    chunks = [
+        {
+            "epoch": [k + 1, k + 2],
+            "val_risk": [1 / 3, 0.1 / k],
+            'a"\\\u00e9 ': [k, float("nan")],
+        }
+        for k in (1, 3)
+    ]
+    with open_store(postgres_url) as store:
+        one, *others = (store.create_run() for _ in range(3))
+        for chunk in chunks:
+            store.log_block(one.id, chunk)
+        with store.batch(beside=True) as writer:
+            writer.log_blocks((run.id, pack(chunk)) for chunk in chunks for run in others)
+        with store.reading() as connection:
+            read = 'SELECT "last", epochs, best_val_risk, best_epoch FROM runs'
+            rows = connection.exec_driver_sql(read).all()
+    assert rows == [rows[0]] * 3
+    assert 'a\\"\\\\\u00e9 ": null' in rows[0][0]
+    assert rows[0][1:] == (5, 0.1 / 3, 5)
+
+
 def test_a_store_goes_on_when_its_server_was_restarted(tmp_path: Path, postgres_server) -> None:
     server = PostgresServer({"fsync": "on"})
     try:

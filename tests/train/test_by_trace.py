@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from test_reuse import DATA, X, Y, anew, numbers, task
 
 import thetahat as th
@@ -296,19 +291,6 @@ def test_cohorts_of_other_sizes_evaluate_by_other_programs(compilations) -> None
                     h = X @ np.asarray(params[0]).ravel() + np.asarray(params[1]).ravel()
                 risk = np.mean((h - Y) ** 2)
                 np.testing.assert_allclose(one.risk["train"], risk, rtol=1e-5, err_msg=str(config))
-
-
-@pytest.fixture
-def on_disk(tmp_path, monkeypatch) -> Iterator[Path]:
-    """A folder of programs, which another process could have written."""
-    monkeypatch.setenv("THETAHAT_CACHE", str(tmp_path))
-    monkeypatch.setattr(_compiled.compiled, "_programs", OrderedDict())
-    before = jax.config.values["jax_compilation_cache_dir"]
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
-    compilation_cache.reset_cache()
-    yield tmp_path / "programs"
-    jax.config.update("jax_compilation_cache_dir", before)
-    compilation_cache.reset_cache()
 
 
 def test_another_process_evaluates_by_a_program_on_disk(on_disk, compilations, monkeypatch) -> None:

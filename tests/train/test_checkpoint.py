@@ -18,8 +18,6 @@ from thetahat.core import CheckpointError
 from thetahat.train import _checkpoint, read_checkpoint, read_header
 from thetahat.train._checkpoint import PatientWriter
 
-STANDARD_PROGRAMS = True
-
 # The format is private: only here can it be seen that no part of a file goes unchecked.
 FACTS = {"size": 2, "mode": "map", "provenance": []}
 NAMES = ("train_risk", "seconds")

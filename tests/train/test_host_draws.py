@@ -81,6 +81,34 @@ MODELS = {
 }
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("initial", ["uniform", "lecun_normal"])
+def test_the_host_draws_masked_nets_of_traced_widths(initial: str, dtype: str) -> None:
+    x = np.random.default_rng(0).normal(size=(20, 5))
+    # Widths outside of 1 to 12 have NaN for parameters.
+    widths = np.array([*range(1, 13), 6.5, 0.4, 13.0, -3.0, 1e30, -np.inf, np.nan])
+    seeds = (np.arange(len(widths)) * 7919).astype(np.int32)
+
+    def build(values: Any) -> th.Task:
+        model = th.lab.MaskedMLP(5, 12, values["width"], depth=2, initial=initial)
+        return th.Task(model, (x, x[:, 0]), optimizer=ADAM, seed=values["seed"], dtype=dtype)
+
+    hyper = Hyper({"width": widths, "seed": seeds}, {})
+    with precision(dtype):
+        ((_, part),) = Beginning(stage(build, hyper), len(widths))._parts
+        given = part.tables, dict(hyper.own), ({}, None)
+        host = host_draws(part.closed, len(widths))
+        assert host is not None
+        (program,) = _init._compile([part], *given[1:])
+        drawn = host.members(*given, len(widths), part.owned)
+        for compiled, here in zip(program(*given), drawn, strict=True):
+            same_bits(here, compiled)
+        alone = {"width": widths[4:5], "seed": seeds[4:5]}
+        one = host.members(part.tables, alone, ({}, None), 1, part.owned)
+        for here, all_ in zip(one, drawn, strict=True):
+            same_bits(here[0], all_[4])
+
+
 @pytest.mark.parametrize(
     ("model", "dtype"),
     # NNX makes numbers of 32 bits, which become 64 bits in a way of XLA's.
@@ -181,6 +209,19 @@ ELSEWHERE = {
     ),
     "numbers of half precision": lambda key: jax.random.normal(key, (4,), jnp.bfloat16),
     "keys of another generator": lambda key: jax.random.normal(jax.random.key(3, impl="rbg"), (4,)),
+    "uniform numbers whose bounds round": lambda key: jax.random.uniform(
+        key, (4,), minval=-0.1, maxval=0.7
+    ),
+    "uniform numbers far from zero": lambda key: jax.random.uniform(
+        key, (4,), minval=100, maxval=101
+    ),
+    "a gather with a value for what is outside": lambda key: (
+        jax.random.uniform(key, (4,)).at[jnp.arange(3)].get(mode="fill")
+    ),
+    "a root of a draw": lambda key: jnp.sqrt(jax.random.uniform(key, (4,))),
+    "a quotient of draws": lambda key: (
+        jax.random.uniform(key, (4,)) / (jax.random.uniform(key, (4,)) * 2)
+    ),
     "a floor of floats": lambda key: jax.random.truncated_normal(key, -2, 2, (4,)).astype(int),
 }
 
@@ -198,6 +239,20 @@ def test_other_bounds_are_other_numbers() -> None:
     key = jax.random.key(3)
     expected = jax.jit(lambda key: jax.random.truncated_normal(key, -1, 3, (5,)) / 3)(key)
     same_bits(found, expected)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1), (-0.25, 0.25), (0, 8)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_uniform_numbers_are_those_of_the_compiled_program(low, high, dtype) -> None:
+    def drawn(seed: Any) -> Any:
+        key = jax.random.key(seed)
+        return jax.random.uniform(key, (3000,), dtype, low, high)
+
+    with precision(dtype):
+        host = host_draws(jax.make_jaxpr(drawn)(3), 1)
+        assert host is not None
+        (found,) = host.members((), (), 3, 1, (False,))
+        same_bits(found, jax.jit(drawn)(3))
 
 
 def test_many_numbers_and_other_ways_to_draw_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:

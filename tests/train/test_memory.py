@@ -14,8 +14,6 @@ from thetahat.core import ConfigError
 from thetahat.train import Hyper, Interrupt, Options, Shop, TooLarge, _memory, free_memory
 from thetahat.train.jax import _memory as device, prepare
 
-STANDARD_PROGRAMS = True
-
 pytestmark = pytest.mark.usefixtures("fresh_programs")
 
 CONFIGS = [{"lr": 0.01 * (k + 1), "epochs": 4} for k in range(5)]

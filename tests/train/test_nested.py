@@ -12,8 +12,6 @@ import pytest
 import thetahat as th
 from thetahat.core import ConfigError, read_signature
 
-STANDARD_PROGRAMS = True
-
 
 class Act(enum.Enum):
     """Stored by value."""

@@ -8,8 +8,6 @@ import pytest
 import thetahat as th
 from thetahat.core.errors import DataError
 
-STANDARD_PROGRAMS = True
-
 X = np.linspace(-1.0, 1.0, 24)[:, None]
 WIDER = ", or give dtype='float64' (--dtype float64)"
 

@@ -13,8 +13,6 @@ import thetahat as th
 from thetahat.core import ConfigError
 from thetahat.data import order
 
-STANDARD_PROGRAMS = True
-
 N = 120
 RNG = np.random.default_rng(0)
 X, WEIGHT = RNG.normal(size=(N, 2)), RNG.uniform(0.2, 3, N)

@@ -11,8 +11,6 @@ import pytest
 
 import thetahat as th
 
-STANDARD_PROGRAMS = True
-
 FIT = """
 import sys
 import numpy as np

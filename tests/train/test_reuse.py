@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +16,6 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from jax.experimental.compilation_cache import compilation_cache
 from numpy_backend import Descent, NumpyLinear
 
 import thetahat as th
@@ -466,20 +464,6 @@ def test_a_program_keeps_its_constants_when_an_array_is_changed_later(monkeypatc
 
 
 # -- on disk ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def on_disk(tmp_path, monkeypatch) -> Iterator[Path]:
-    """A folder of programs, which another process could have written."""
-    monkeypatch.undo()  # of fresh_programs: this folder is new
-    monkeypatch.setenv("THETAHAT_CACHE", str(tmp_path))
-    monkeypatch.setattr(_compiled.compiled, "_programs", OrderedDict())
-    before = jax.config.values["jax_compilation_cache_dir"]
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
-    compilation_cache.reset_cache()
-    yield tmp_path / "programs"
-    jax.config.update("jax_compilation_cache_dir", before)
-    compilation_cache.reset_cache()
 
 
 def test_another_process_reads_programs_from_disk(on_disk) -> None:

@@ -13,8 +13,6 @@ import thetahat as th
 from thetahat.core.errors import DataError, Notice
 from thetahat.train._session import prove  # what it says depends on hardware, when fitted
 
-STANDARD_PROGRAMS = True
-
 RNG = np.random.default_rng(1)
 X = RNG.normal(size=(400, 2))
 Y = X @ [1.0, -0.5] + 0.3 * RNG.normal(size=400)

@@ -16,7 +16,6 @@ from torch import nn
 
 import thetahat as th
 
-STANDARD_PROGRAMS = True
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 2)).astype("float32")
 Y = (X @ [1.0, -2.0] + 0.3 * X[:, 0] ** 2).astype("float32")

@@ -18,7 +18,6 @@ from torch.optim import lr_scheduler as schedulers
 
 import thetahat as th
 
-STANDARD_PROGRAMS = True
 EPOCHS, BATCH = 10, 16
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(80, 2))
@@ -152,18 +151,26 @@ def test_an_optimizer_takes_the_steps_of_a_plain_loop(name: str) -> None:
     np.testing.assert_allclose(result.history["val_risk"], val, rtol=1e-12)
 
 
+def same_steps(one: th.Result, other: th.Result) -> None:
+    """Check that two fits have the same risks and rates in every epoch."""
+    for column in ("train_risk", "val_risk", "learning_rate"):
+        there = other.history[column]
+        np.testing.assert_allclose(one.history[column], there, rtol=1e-12, err_msg=column)
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_modules_take_the_same_steps_converted_and_native(name: str) -> None:
     make, equal = OPTIMIZERS[name]
-    by_jax = th.fit(task(pair(net()), equal()))
     converted = th.fit(task(net(), equal()))
     native = [th.fit(task(net(), optimizer, backend="torch")) for optimizer in (make, equal())]
     assert converted.provenance["backend"] == "jax"
     assert [one.provenance["backend"] for one in native] == ["torch", "torch"]
-    for one in (converted, *native):
-        for column in ("train_risk", "val_risk", "learning_rate"):
-            there = by_jax.history[column]
-            np.testing.assert_allclose(one.history[column], there, rtol=1e-12, err_msg=column)
+    for one in native:
+        same_steps(one, converted)
+
+
+def test_a_module_takes_the_steps_of_a_function_of_jax() -> None:
+    same_steps(th.fit(task(net(), optax.adam(0.01))), th.fit(task(pair(net()), optax.adam(0.01))))
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)

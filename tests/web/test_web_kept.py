@@ -24,7 +24,7 @@ from thetahat.analysis import read_study
 from thetahat.store import FIELDS, NewSweep, create_sweep, find_sweep, open_store
 
 # What the server keeps, and how often it reads, is counted.
-from thetahat.web import Source, _assets, _server, _settings, _views
+from thetahat.web import Source, _assets, _over_all, _server, _settings, _views
 from thetahat.web._assets import PAGES, STATIC, modules, needed, page
 from thetahat.web._source import MOST_CHARACTERS, RunCache
 
@@ -153,9 +153,9 @@ def test_after_its_end_it_keeps_nothing_and_holds_no_file(made) -> None:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the sweeps whose runs are read from the store, as they are."""
     found: list[str] = []
-    read = _views.run_columns
+    read = _over_all.run_columns
     monkeypatch.setattr(
-        _views, "run_columns", lambda *a, **k: found.append(k["sweep_id"]) or read(*a, **k)
+        _over_all, "run_columns", lambda *a, **k: found.append(k["sweep_id"]) or read(*a, **k)
     )
     return found
 

@@ -119,14 +119,15 @@ def free_ports(n: int) -> list[int]:
 def page_behind(place: str, port: int, public: str, *flags: str) -> Iterator[tuple[str, str]]:
     """``thetahat ui`` of a store behind a proxy: the address that acts, and that which reads."""
     words = ["ui", "--store", place, "--no-browser", "--port", str(port)]
-    words += [*(flags or ["--readers"]), "--behind", public]
+    anyone = "--no-token" in flags
+    words += [*flags, *([] if anyone else ["--readers"]), "--behind", public]
     process = subprocess.Popen(
         [sys.executable, "-c", _UI, *words], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     try:
-        said = [process.stdout.readline() for _ in range(1 if flags else 2)]
-        if flags:
+        said = [process.stdout.readline() for _ in range(1 if anyone else 2)]
+        if anyone:
             yield public, public
             return
         acts, reads = (re.search(r"http://\S+", line) for line in said)
@@ -227,21 +228,23 @@ def test_two_pages_under_two_paths_of_one_proxy_are_open_in_one_browser(look, tm
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("flags", [["--no-token"], []])
-def test_a_page_outlives_a_server_that_restarts_behind_a_proxy(look, tmp_path, flags) -> None:
+@pytest.mark.parametrize("flag", ["--no-token", "--tokens", ""])
+def test_a_page_outlives_a_server_that_restarts_behind_a_proxy(look, tmp_path, flag) -> None:
+    flags = {"--tokens": [flag, str(tmp_path / "tokens")], "": []}.get(flag, [flag])
     with open_store(tmp_path) as store:
         sweep = stores.tuning_sweep(store, 3, 5)
     (port,) = free_ports(1)
     with proxy({"/wages": port}) as root:
         public = f"{root}/wages"
-        with page_behind(str(tmp_path), port, public, *flags) as (acts, _):
+        with page_behind(str(tmp_path), port, public, *flags) as (acts, reads):
             tab = look(acts)
             page = tab.open(f"/sweep/{sweep.id}")
             assert page.title() == f"{sweep.name} · wages · thetahat"
             page.get_by_text("live", exact=True).wait_for()
         # The proxy answers 502 in its place, and then the same server with other tokens.
         page.get_by_text("The server does not answer.").wait_for()
-        with page_behind(str(tmp_path), port, public, *flags):
+        with page_behind(str(tmp_path), port, public, *flags) as again:
+            assert (again == (acts, reads)) == bool(flags)
             if flags:
                 page.get_by_text("live", exact=True).wait_for()
                 page.get_by_text("The server does not answer.").wait_for(state="hidden")

@@ -14,12 +14,14 @@ import stores
 from chromium import count, until
 from stores import add_run
 
+import thetahat.store
 from thetahat.core.errors import ConfigError
 from thetahat.core.run import Status
-from thetahat.store import NewSweep, SweepRow, create_sweep, open_store
+from thetahat.store import NewSweep, SweepRow, create_sweep, open_store, runs_stand
 
 # What the routes read is counted, and its parser given odd text.
-from thetahat.web import _views
+from thetahat.web import _over_all
+from thetahat.web._source import Source
 
 RUNS = 400
 ORIGIN = {"origin": "http://127.0.0.1:8642"}
@@ -80,12 +82,29 @@ def test_sample_is_stated_and_numbers_rest_on_all_runs(many, client_of) -> None:
     assert abs(statistics.median(values) - statistics.median(finite(known))) < 0.2
 
 
+def test_how_runs_stand_is_read_again_only_after_a_change(tmp_path, monkeypatch) -> None:
+    read = []
+    monkeypatch.setattr(
+        thetahat.store, "runs_stand", lambda *given: read.append(given) or runs_stand(*given)
+    )
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep(stores.TUNING, "one"))
+        add_run(store, sweep, {"lr": 0.1}, {})
+        source = Source(tmp_path)
+        stands = [source.stand(sweep.id) for _ in range(3)]
+        assert stands == [runs_stand(store, sweep.id)] * 3
+        assert len(read) == 1
+        add_run(store, sweep, {"lr": 0.2}, {})
+        assert source.stand(sweep.id) == runs_stand(store, sweep.id) != stands[0]
+        source.close()
+
+
 def test_page_of_many_runs_is_a_sample_by_itself(many, client_of, monkeypatch) -> None:
     where, sweep, _ = many
     path = f"/api/sweeps/{sweep.id}"
     assert "sampled" not in client_of(where).get(path).json()
     assert "sampled" not in client_of(where).get(f"{path}?sample={RUNS}").json()
-    monkeypatch.setattr(_views, "WHOLE", RUNS - 1)
+    monkeypatch.setattr(_over_all, "WHOLE", RUNS - 1)
     assert client_of(where).get(path).json()["sampled"]["of"] == RUNS
 
 

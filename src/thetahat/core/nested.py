@@ -58,6 +58,8 @@ def revived(annotation: Any, value: Any, name: str, default: Any = None) -> Any:
     if value is default or type(value) is float:
         return value
     annotation = bare(annotation)
+    if annotation is type(value) is int:
+        return value
     if len(kinds := arms(annotation)) > 1:
         return _one_of(kinds, value, name, default)
     if isinstance(value, Mapping) and (fields := fields_of(annotation)):

@@ -20,6 +20,8 @@ def is_number(value: Any) -> bool:
     >>> [is_number(value) for value in (1, 0.5, True, "1", float("nan"))]
     [True, True, False, False, False]
     """
+    if type(value) is float or type(value) is int:  # as most are; a class with a registry is slow
+        return value == value
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value
 
 

@@ -257,7 +257,7 @@ def _as_float(name: str, value: Any) -> float:
 
 
 def _as_seed(name: str, value: Any) -> int:
-    whole = isinstance(value, numbers.Integral) and is_number(value)
+    whole = type(value) is int or (isinstance(value, numbers.Integral) and is_number(value))
     if not whole or not 0 <= int(value) <= MAX_SEED:
         raise ConfigError(
             f"{name}={value!r} is not a seed; give an integer from 0 to 2**31 - 1, such as"

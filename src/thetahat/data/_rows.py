@@ -6,6 +6,7 @@ import hashlib
 import math
 import mmap
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -142,13 +143,18 @@ def content_hash(part: Any) -> str:
     """
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(part):
-        digest.update(f"{tuple(leaf.shape)} {np.dtype(leaf.dtype).str}".encode())
+        digest.update(_said(tuple(leaf.shape), leaf.dtype))
         if type(leaf) is np.ndarray and leaf.size <= BLOCK_VALUES:  # as those of many small nets
             digest.update(leaf.tobytes())
             continue
         for block in _blocks(leaf):
             digest.update(np.ascontiguousarray(block).tobytes())
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _said(shape: tuple[int, ...], dtype: Any) -> bytes:
+    return f"{tuple(shape)} {np.dtype(dtype).str}".encode()
 
 
 def blocks(leaf: Any) -> Iterator[np.ndarray]:

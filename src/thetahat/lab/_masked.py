@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import ConfigError, check_choice
@@ -108,16 +109,28 @@ class MaskedMLP:
         # The place of each number in the smaller kernel: a draw does not depend on how many others
         # are drawn, so that the parameters are those of a net of this width.
         at = jnp.clip(rows * units + columns, 0, shape[0] * shape[1] - 1)
-        root = jnp.sqrt(jnp.asarray(into, jnp.result_type(float)))
+        scale = _scale(self.initial, into, shape[0])
         if self.initial == "uniform":
             of_kernel, of_bias = jax.random.split(key)
             drawn = jax.random.uniform(of_kernel, (shape[0] * shape[1],), minval=-1, maxval=1)
-            shift = jax.random.uniform(of_bias, (shape[1],), minval=-1, maxval=1) / root
+            shift = jax.random.uniform(of_bias, (shape[1],), minval=-1, maxval=1) * scale
         else:
             drawn = jax.random.truncated_normal(key, -2, 2, (shape[0] * shape[1],))
-            root, shift = TRUNCATED_STD * root, jnp.zeros(shape[1])
-        kernel = jnp.where(inside, drawn[at] / root, 0)
+            shift = jnp.zeros(shape[1])
+        kernel = jnp.where(inside, drawn[at] * scale[:, None], 0)
         return {"kernel": kernel, "bias": jnp.where(self._mask(units, shape[1]), shift, 0)}
+
+
+def _scale(initial: str, into: Any, most: int) -> Float[Array, " one"]:
+    """Return the factor of a layer's draws: one over the root of its inputs, of 1 to ``most``.
+
+    It is taken from a table, and not computed of a traced number, so that the host can draw a first
+    state: XLA has a function of its own for the reciprocal of a root.
+    """
+    spread = 1.0 if initial == "uniform" else TRUNCATED_STD
+    roots = spread * np.arange(1, most + 1) ** 0.5
+    table = jnp.asarray(1 / roots.astype(jnp.result_type(float)))
+    return table[jnp.clip(jnp.asarray(into)[None] - 1, 0, most - 1)]
 
 
 @arguments_named

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 AXES = ("epoch", "step")
-_PLUS, _MINUS = (array("d", [sign * math.inf]).tobytes() for sign in (1, -1))
-"""Infinity as bytes, which are found in others faster than numbers in numbers."""
+_TOP = 7 if sys.byteorder == "little" else 0
+"""The place of the byte of a number that holds its sign and most of its exponent."""
+_PLUS, _MINUS = (array("d", [sign * math.inf]).tobytes()[_TOP : _TOP + 1] for sign in (1, -1))
+"""That byte of infinity, which only NaN and numbers beyond 5e303 have too."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,14 @@ def pack(columns: Mapping[str, Sequence[float]], axis: str | None = None) -> Blo
             f" {', '.join(columns) or 'none'}"
         )
     names = (axis, *(name for name in columns if name != axis))
-    arrays = [_to_array(columns[name]) for name in names]
+    arrays = _to_arrays([columns[name] for name in names])
     count = len(arrays[0])
-    if count == 0 or any(len(a) != count for a in arrays):
+    if count == 0 or {*map(len, arrays)} != {count}:
         lengths = ", ".join(f"{name} has {len(a)}" for name, a in zip(names, arrays, strict=True))
         raise ConfigError(f"the columns of records must be equally long, and not empty; {lengths}")
-    values = _joined(arrays)
-    places = values[:count]
-    return Block(int(min(places)), int(max(places)), count, names, _to_bytes(values))
+    data = _joined(arrays)
+    places = array("d", data[: 8 * count])
+    return Block(int(min(places)), int(max(places)), count, names, _to_bytes(data))
 
 
 @functools.cache
@@ -136,29 +138,35 @@ def join(blocks: Iterable[Block]) -> dict[str, np.ndarray]:
     return joined
 
 
-def _to_array(values: Sequence[float] | Any) -> Any:
-    """Return values as float64: an array of NumPy where they are one, which is faster."""
+def _to_arrays(columns: Sequence[Sequence[float] | Any]) -> list[Any]:
+    """Return columns as float64: arrays of NumPy where they are such, which is faster."""
     numpy = sys.modules.get("numpy")
-    if numpy is not None and hasattr(values, "__array__"):
-        return numpy.asarray(values, dtype=numpy.float64).ravel()
-    return array("d", values)
+    if numpy is None:
+        return [array("d", values) for values in columns]
+    return [
+        numpy.asarray(values, dtype=numpy.float64).ravel()
+        if hasattr(values, "__array__")
+        else array("d", values)
+        for values in columns
+    ]
 
 
-def _joined(arrays: Sequence[Any]) -> array[float]:
-    """Return columns as one array, one after the other, with NaN for infinity."""
+def _joined(arrays: Sequence[Any]) -> bytes:
+    """Return columns as bytes, one after the other, with NaN for infinity."""
     data = b"".join([column.tobytes() for column in arrays])
-    joined = array("d", data)
-    # Bytes that look so may also be parts of two numbers.
-    if _PLUS in data or _MINUS in data:
-        joined = array("d", [math.nan if math.isinf(v) else v for v in joined])
-    return joined
+    # Bytes are found in bytes faster than numbers in numbers.
+    tops = data[_TOP::8]
+    if _PLUS in tops or _MINUS in tops:
+        return array("d", [math.nan if math.isinf(v) else v for v in array("d", data)]).tobytes()
+    return data
 
 
-def _to_bytes(values: array[float]) -> bytes:
+def _to_bytes(data: bytes) -> bytes:
     if sys.byteorder == "big":
-        values = values[:]
+        values = array("d", data)
         values.byteswap()
-    return values.tobytes()
+        return values.tobytes()
+    return data
 
 
 def _from_bytes(data: bytes) -> array[float]:

@@ -17,9 +17,10 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from thetahat.core.errors import StoreError
 from thetahat.core.run import Status
+from thetahat.store._postgres_rows import storable
 from thetahat.store._rows import LISTED, NewRun, RunRow, read_rows, utc_now
-from thetahat.store._schema import files, points, records, runs, sweeps, tables
-from thetahat.store._sql import among, plain_rows
+from thetahat.store._schema import files, records, runs, sweeps, tables
+from thetahat.store._sql import among, plain_cursor, plain_rows
 from thetahat.store._sweeps import SweepRow, read_sweep_row
 from thetahat.store._writer import Writer
 
@@ -60,6 +61,8 @@ _TAKE = (
     " DELETE FROM points WHERE id IN (SELECT id FROM first_points)"
     " AND (SELECT count(*) FROM first_points) = :n RETURNING id, run, {number}"
 )
+_AHEAD = "INSERT INTO points (sweep_id, run) SELECT :sweep, value FROM json_each(:rows)"
+"""One statement, however many points: PostgreSQL takes half the time of one for each."""
 RETURNED = _listed(_RUN_COLUMNS)
 """The columns of a claimed run, in SQL."""
 _RUNS = f"SELECT {RETURNED} FROM runs WHERE id IN (SELECT value FROM json_each(:ids))"
@@ -235,11 +238,9 @@ class Claiming:
     def put_ahead(self, new: Sequence[NewRun]) -> None:
         """Store points that a later claim, of any agent, makes runs of."""
         if new:
-            rows = [one.values(self._folder, "") for one in new]
-            self._connection.execute(
-                points.insert(),
-                [{"sweep_id": self._sweep_id, "run": json.dumps(row)} for row in rows],
-            )
+            rows = [storable(json.dumps(one.values(self._folder, ""))) for one in new]
+            cursor = plain_cursor(self._connection)()
+            cursor.execute(_AHEAD, {"sweep": self._sweep_id, "rows": json.dumps(rows)})
 
     def take_ready(self, n: int) -> list[tuple[Any, ...]] | None:
         """Make runs of the next ``n`` points; return their rows, or None if there are fewer."""

@@ -134,8 +134,9 @@ def claim_points(
              returned: the columns that are returned, in SQL.
              given: the sweep, its text, its plan as JSON, the agent, and the time.
     """
-    query = f"SELECT id, status, {returned} FROM thetahat_claim_points(%s, %s, %s, %s, %s, %s)"
-    rows = connection.execute(query, (*given, list(ids))).fetchall()
+    call = "thetahat_claim_points(%s, %s, %s, %s, %s, string_to_array(%s, ','))"
+    query = f"SELECT id, status, {returned} FROM {call}"
+    rows = connection.execute(query, (*given, ",".join(ids))).fetchall()
     if rows[0][0] is None:
         return rows[0][1]
     return [row[2:] for row in rows]

@@ -30,10 +30,13 @@ def copy_blocks(connection: Any, blocks: Iterable[Mapping[str, Any]]) -> None:
 
 
 def update_summaries(connection: Any, summaries: Sequence[Mapping[str, Any]]) -> None:
-    """Update the summaries of runs, in one statement."""
-    rows = [{**row, "last": storable(row["last"])} for row in summaries]
+    """Update the summaries of runs, in one statement, with the last records as objects.
+
+    PostgreSQL stores the text of such an object as it stands in the list.
+    """
+    rows = json.dumps(summaries, ensure_ascii=False, allow_nan=False)
     with connection.cursor() as cursor:
-        cursor.execute(_UPDATE, [json.dumps(rows, ensure_ascii=False, allow_nan=False)])
+        cursor.execute(_UPDATE, [storable(rows)])
 
 
 def text_dumper() -> Any:

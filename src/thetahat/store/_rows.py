@@ -25,8 +25,12 @@ _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 def new_id() -> str:
     """Return a random id of eight base-36 characters; the first is a letter."""
-    first = secrets.choice(_LETTERS[10:])
-    return first + "".join(secrets.choice(_LETTERS) for _ in range(7))
+    drawn = secrets.randbelow(26 * 36**7)
+    letters = ""
+    for _ in range(7):
+        drawn, letter = divmod(drawn, 36)
+        letters += _LETTERS[letter]
+    return _LETTERS[10 + drawn] + letters
 
 
 STOPPERS = ("hyperband:", "asha:", "optuna:")

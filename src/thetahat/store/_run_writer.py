@@ -15,7 +15,7 @@ from thetahat.core.errors import StoreError
 from thetahat.core.json import to_json
 from thetahat.core.run import Status
 from thetahat.store._blocks import Block, best_of, last_values, names_json
-from thetahat.store._rows import NewRun, logged_metrics, new_id, text, utc_now
+from thetahat.store._rows import NewRun, logged_metrics, new_id, parse_all, text, utc_now
 from thetahat.store._run_names import run_name
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class RunWriter:
 
         Args:    rows: the id and the columns ``SUMMARY`` of each run.
         """
-        self._summaries |= {row[0]: _summary(*row[1:]) for row in rows}
+        self._summaries |= _summaries(rows)
 
     def forget(self, run_ids: Iterable[str]) -> None:
         """Drop known summaries of runs whose rows are changed."""
@@ -326,8 +326,12 @@ class RunSummary:
 
     def values(self) -> dict[str, Any]:
         """Return the columns of the run."""
+        return {**self.columns(), "last": _ENCODER.encode(self.last)}
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of the run, with the last record as an object."""
         return {
-            "last": _ENCODER.encode(self.last),
+            "last": self.last,
             "epochs": self.epochs,
             "best_val_risk": self.best[0] if self.best else None,
             "best_epoch": self.best[1] if self.best else None,
@@ -335,18 +339,21 @@ class RunSummary:
 
 
 def _read_summaries(fast: Callable[..., Any], run_ids: Sequence[str]) -> dict[str, RunSummary]:
-    found: dict[str, RunSummary] = {}
-    rows = fast(_SUMMARIES, {"ids": json.dumps(list(run_ids))}).fetchall()
-    for run_id, *summary in rows:
-        found[run_id] = _summary(*summary)
+    found = _summaries(fast(_SUMMARIES, {"ids": json.dumps(list(run_ids))}).fetchall())
     for run_id in run_ids:
         if run_id not in found:
             raise StoreError(f"records for the run {run_id!r}, which the store does not have")
     return found
 
 
-def _summary(last: str, epochs: int, best: float | None, best_epoch: Any) -> RunSummary:
-    return RunSummary(json.loads(last), epochs, None if best is None else (best, best_epoch))
+def _summaries(rows: Iterable[Sequence[Any]]) -> dict[str, RunSummary]:
+    """Read summaries from rows of the id and the columns ``SUMMARY``."""
+    rows = list(rows)
+    lasts = parse_all(row[1] for row in rows)
+    return {
+        run: RunSummary(last, epochs, None if best is None else (best, best_epoch))
+        for (run, _, epochs, best, best_epoch), last in zip(rows, lasts, strict=True)
+    }
 
 
 def updates_of(summaries: Mapping[str, RunSummary]) -> list[dict[str, Any]]:

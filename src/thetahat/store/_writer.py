@@ -19,7 +19,6 @@ from thetahat.store._run_writer import (
     RunSummary,
     RunWriter,
     block_row,
-    updates_of,
 )
 from thetahat.store._schema import notices, records, run_numbers, runs
 from thetahat.store._sql import is_sqlite, plain_cursor
@@ -92,7 +91,8 @@ class Writer(RunWriter):
 
         raw: Any = self.connection.connection.driver_connection
         copy_blocks(raw, rows())
-        update_summaries(raw, updates_of(changed))
+        now = utc_now()
+        update_summaries(raw, [{"run": k, "now": now, **v.columns()} for k, v in changed.items()])
         self.log_blocks(later)
 
     def _next_numbers(self, n: int) -> Sequence[int]:

@@ -152,7 +152,7 @@ def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> Res
     results: dict[int, Result] = {}
     waiting, n_cohorts = list(range(len(configs))), 0
     most, parts = len(configs), static_parts(configs, shop.traced)
-    code = _code(shop.experiment)
+    noted = {"code": _code(shop.experiment)}
     while waiting:
         own = _own_checkpoint(options, n_cohorts)
         alike = [i for i in waiting if parts[i] == parts[waiting[0]]]
@@ -161,7 +161,9 @@ def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> Res
         interrupt = Interrupt()
         try:
             with interrupt.listening(opening=True):
-                training = shop.open(mine, own, interrupt, members=members, of=len(alike))
+                training = shop.open(
+                    mine, own, interrupt, members=members, of=len(alike), noted=noted
+                )
         except NeedsStatic:
             parts = static_parts(configs, shop.traced)
             continue
@@ -169,10 +171,7 @@ def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> Res
             most = error.fits
             continue
         with interrupt.listening():
-            done = training.run()
-        with uncollected():
-            for i, one in done.items():
-                results[i] = replace(one, provenance={**one.provenance, "code": code})
+            results |= training.run()
         waiting = [i for i in waiting if i not in results]
         n_cohorts += 1
         if waiting and any(results[i].status is Status.INTERRUPTED for i in members):

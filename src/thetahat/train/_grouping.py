@@ -80,11 +80,13 @@ class Shop:
         members: Sequence[int] | None = None,
         of: int | None = None,
         marks: tuple[int, ...] = (),
+        noted: Mapping[str, Any] | None = None,
     ) -> Training:
         """Begin to train configs that differ in traced parameters only.
 
         Args:    members: their positions among all the configs of a fit, which are full ones.
                  of: how many share a program, if these are the first that fit into memory.
+                 noted: what the provenance of the Results has beside that of their program.
         Raises:  NeedsStatic: some of these parameters must be static; they are remembered.
         """
         full = [self.full(c) if members is None else dict(c) for c in configs]
@@ -102,7 +104,7 @@ class Shop:
             facts = functools.cache(partial(program_facts, self.experiment, program))
         places = tuple(range(len(full)) if members is None else members)
         own_seeds = tuple(name for name, is_seed in seeds.items() if is_seed)
-        cohort = Cohort(program, tuple(full), places, facts, of, own_seeds)
+        cohort = Cohort(program, tuple(full), places, facts, of, own_seeds, noted or {})
         training = Training(cohort, options, interrupt, marks)
         self._made[key] = training.program, facts
         return training

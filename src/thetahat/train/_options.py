@@ -72,6 +72,7 @@ class Cohort:
              facts: of the identity, those that do not depend on the traced parameters.
              of: how many share the program, if these are the first that fit into memory.
              seeds: the experiment's seeds, traced or static.
+             noted: what the provenance of its Results has beside that of their programs.
     """
 
     program: Program
@@ -80,3 +81,4 @@ class Cohort:
     facts: Callable[[], Mapping[str, Any]]
     of: int | None = None
     seeds: tuple[str, ...] = ()
+    noted: Mapping[str, Any] = field(default_factory=dict)

@@ -94,7 +94,7 @@ class Session:
             past = self.records[0] if self.records else self._none()
             self.writer = PatientWriter(Path(self.options.checkpoint), facts, self.names)
             self.writer.begin(self.first, program.pack(state), past)
-        for k, config in enumerate(self.cohort.configs):
+        for k, config in enumerate(self.cohort.configs if self._heard else ()):
             self._send(
                 Started(
                     member=self.cohort.members[k],
@@ -107,7 +107,7 @@ class Session:
                     directions=self._directions,
                 )
             )
-        if self.first and (self.trackers.working or self._on):
+        if self.first and self._heard:
             # A tracker may lack records that the checkpoint has: send them again.
             self._log(0, self.records[0], program.status(state))
         try:
@@ -123,7 +123,7 @@ class Session:
         new = np.stack([np.asarray(columns[name], np.float64) for name in self.names], axis=-1)
         self.records.append(new)
         now = self.program.status(chunk.state)
-        if self.trackers.working or self._on:
+        if self._heard:
             self._log(chunk.first, new, now)
         if self.writer is not None:
             self.writer.write(
@@ -173,15 +173,17 @@ class Session:
         known = directions_of(self.program.task.metrics, parts)
         numbers = {name: numbers[name] for name in known if name in numbers}
         tables = self._tables(state)
+        ends = Ends(now, numbers, self.records or [self._none()])
         with uncollected():
             for k in which:
-                result = self._result(state, cut, now, numbers, k)
+                result = self._result(state, cut, ends, k)
                 if tables[k] and result.status is not Status.DIVERGED:
                     result = replace(result, tables=tables[k])
                 if k not in self.reasons:  # what a sweep cut short is no solution yet
                     result = judged(result, bool(self.program.task.accept))
                 self.results[k] = result
-                self._report(self.cohort.members[k], result)
+                if self._heard:
+                    self._report(self.cohort.members[k], result)
         self._tell()
 
     def _tables(self, state: Any) -> Sequence[Mapping[str, Any]]:
@@ -245,15 +247,6 @@ class Session:
             return {}
         return {"batch_order": order}
 
-    def _columns(self, k: int, epochs: int) -> dict[str, np.ndarray]:
-        """Copy a member's records by column: a Result must not hold those of its whole cohort."""
-        found, at = np.empty((len(self.names), epochs)), 0
-        for block in self.records:
-            rows = block[k, : epochs - at]
-            found[:, at : at + len(rows)] = rows.T
-            at += len(rows)
-        return dict(zip(self.names, found, strict=True))
-
     def _none(self) -> np.ndarray:
         return np.zeros((self.program.size, 0, len(self.names)))
 
@@ -265,6 +258,11 @@ class Session:
                 columns = {name: new[k, :n, i] for i, name in enumerate(self.names)}
                 epoch = np.arange(first + 1, first + n + 1)
                 self._send(Logged(member, {"epoch": epoch, **columns}))
+
+    @property
+    def _heard(self) -> bool:
+        """Whether events are sent at all: to make a thousand is a tenth of a short fit."""
+        return bool(self.trackers.listening or self._on)
 
     def _send(self, event: Event) -> None:
         self.trackers.send(event)
@@ -285,26 +283,21 @@ class Session:
                 on(_copied(event))
         self._on = functions
 
-    def _result(
-        self,
-        state: Any,
-        cut: str,
-        now: CohortStatus,
-        numbers: Mapping[str, np.ndarray],
-        k: int,
-    ) -> Result:
-        program, task = self.program, self.program.task
+    def _result(self, state: Any, cut: str, ends: Ends, k: int) -> Result:
+        program, task, now = self.program, self.program.task, ends.now
         epochs = int(now.epochs[k])
-        history = History({"epoch": np.arange(1, epochs + 1), **self._columns(k, epochs)})
+        history = History(
+            {"epoch": np.arange(1, epochs + 1), **ends.columns(self.names, k, epochs)}
+        )
         status, reason = verdict(task, cut, now, history, k, self.reasons.get(k, ""))
         if self.found is not None:
             reason += self.found.note
         lost = status is Status.DIVERGED
-        final = {name: float("nan") if lost else float(v[k]) for name, v in numbers.items()}
+        final = {name: math.nan if lost else v[k] for name, v in ends.numbers.items()}
         risk = {part: final.pop(f"{part}_risk") for part in PARTS if f"{part}_risk" in final}
         chosen, at = program.best_mode is not None, int(now.best_epoch[k])
         if chosen and not lost and at > 0:
-            kept, again = float(now.best_value[k]), float(numbers[task.best_by][k])
+            kept, again = float(now.best_value[k]), ends.numbers[task.best_by][k]
             prove(task.best_by, kept, again, at, program.dtype)
         return Result(
             config=self.cohort.configs[k],
@@ -323,11 +316,30 @@ class Session:
                 "compile": program.compile_s,
                 "run": self.clock.spent_s,
             },
-            provenance=self.provenance[k],
+            provenance={**self.provenance[k], **self.cohort.noted},
             mode="alone" if program.size == 1 else program.mode,
             fitted=program.fitted(state, k, self.cohort.configs[k]),
             looks=["fit"] if "test" in risk and not lost else [],
         )
+
+
+class Ends:
+    """How the members of a cohort stand at its end, read once for all.
+
+    Args:    numbers: at their best states, by column: (C,).
+             records: of the chunks: (C, epochs, columns).
+    """
+
+    def __init__(
+        self, now: CohortStatus, numbers: Mapping[str, np.ndarray], records: Sequence[np.ndarray]
+    ) -> None:
+        self.now, self._records = now, records
+        self.numbers = {name: np.asarray(v).tolist() for name, v in numbers.items()}
+
+    def columns(self, names: Sequence[str], k: int, epochs: int) -> dict[str, np.ndarray]:
+        """Copy a member's records by column: a Result must not hold those of its whole cohort."""
+        rows = np.concatenate([block[k] for block in self._records])[:epochs]
+        return dict(zip(names, np.ascontiguousarray(rows.T), strict=True))
 
 
 def judged(result: Result, checks: bool) -> Result:
@@ -447,6 +459,11 @@ class TrackerGroup:
     """The message of each failed tracker."""
     _missed: list[tuple[Tracker, Ended]] = field(default_factory=list)
     """Ends that could not be written: sent again before the next event."""
+
+    @property
+    def listening(self) -> bool:
+        """Whether a tracker still works, or an end is left to be sent."""
+        return bool(self.working or self._missed)
 
     def send(self, event: Event) -> None:
         """Send an event to every tracker that still works.

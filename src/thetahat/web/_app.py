@@ -131,17 +131,20 @@ class _Api:
 
     def _read_ahead(self, name: str, *, tables: bool) -> None:
         from thetahat.store import find_sweep
-        from thetahat.web._kept import read_tables_ahead
-        from thetahat.web._views import read_ahead
+        from thetahat.web._over_all import read_ahead
 
         # The request for the runs, or for the tables, reports the error.
         with contextlib.suppress(StoreError, InputError):
             sweep = find_sweep(self.source.store(), name)
             read_ahead(self.source, sweep)
             if tables:
+                from thetahat.web._kept import read_tables_ahead
+
                 read_tables_ahead(self.source.store(), sweep)
 
     def sweep(self, request: Request) -> Response:
+        # First of all, so that the runs are read (ahead) while the rest is imported.
+        self.source.store()
         from thetahat.store import Changed
         from thetahat.web._views import Asked, sweep_page
 

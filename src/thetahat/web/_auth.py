@@ -8,10 +8,12 @@ Origin, and a foreign name that resolves to this machine (DNS rebinding) is refu
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import html
 import ipaddress
 import json
+import os
 import re
 import secrets
 import socket
@@ -22,6 +24,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from thetahat.core.errors import ConfigError
+from thetahat.web._tokens import kept_tokens, new_tokens
 
 Scope = MutableMapping[str, Any]
 Asgi = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -107,11 +110,17 @@ class Access:
     reader: str | None = None
     """A token that only reads; None: there is none."""
     behind: Behind | None = None
-    session: str = field(default_factory=lambda: secrets.token_urlsafe(32))
-    """The value of the cookie; the token itself is sent once."""
-    reader_session: str = field(default_factory=lambda: secrets.token_urlsafe(32))
-    """The value of the cookie of those who only read."""
     _tickets: set[str] = field(default_factory=set)
+
+    @property
+    def session(self) -> str:
+        """The value of the cookie; the token itself is sent once, and does not follow from it."""
+        return _session_of(self.token)
+
+    @property
+    def reader_session(self) -> str:
+        """The value of the cookie of those who only read."""
+        return _session_of(self.reader)
 
     def ticket(self) -> str:
         """Make a token that is valid once: for a browser, whose command line others can read."""
@@ -134,7 +143,7 @@ class Access:
 
     def known_session(self, given: str) -> str | None:
         """Return the session that a cookie has; None if it is of none."""
-        sessions = [self.session, *([self.reader_session] if self.reader else [])]
+        sessions = (self.session, self.reader_session)
         return next((known for known in sessions if _same(given, known)), None)
 
     def knows(self, name: str) -> bool:
@@ -155,23 +164,42 @@ class Access:
         return True
 
 
+def _session_of(token: str | None) -> str:
+    """Return the same for a token after the server starts anew: open pages go on."""
+    if not token:
+        return ""
+    return hmac.new(token.encode(), b"session of the page", hashlib.sha256).hexdigest()
+
+
 def _same(given: str, known: str) -> bool:
     return bool(known) and hmac.compare_digest(given.encode(), known.encode())
 
 
 def access_for(
-    host: str, *, token: bool = True, readers: bool = False, behind: str | None = None
+    host: str,
+    *,
+    token: bool = True,
+    readers: bool = False,
+    tokens: str | os.PathLike[str] | None = None,
+    behind: str | None = None,
 ) -> Access:
     """Require a token unless it is declined: every user of this machine reaches loopback.
 
     Args:    readers: whether there is a second token, which only reads.
+             tokens: a file that keeps the tokens; None draws new ones.
              behind: the address at which a reverse proxy serves the page.
-    Raises:  ConfigError: readers without a token; an address that is none.
+    Raises:  ConfigError: readers or a file without a token; an address or a file that is none.
     """
-    if readers and not token:
-        raise ConfigError("--readers needs tokens; leave out --no-token")
-    made = [secrets.token_urlsafe(24) if wanted else None for wanted in (token, readers)]
-    return Access(host, *made, behind=None if behind is None else Behind(behind))
+    flag = "--readers" if readers else "--tokens"
+    if not token and (readers or tokens is not None):
+        raise ConfigError(f"{flag} needs tokens; leave out --no-token")
+    found = new_tokens() if tokens is None else kept_tokens(tokens)
+    return Access(
+        host,
+        found.acts if token else None,
+        found.reads if readers else None,
+        behind=None if behind is None else Behind(behind),
+    )
 
 
 class Guard:

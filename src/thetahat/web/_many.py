@@ -1,36 +1,28 @@
-"""Sweeps of very many runs: a sample for the charts, numbers over all runs, pages of the table."""
+"""Sweeps of very many runs: a sample for the charts, pages of the table."""
 
 from __future__ import annotations
 
 import json
 import math
-import random
 import re
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
-from thetahat.analysis import flat_config, join_reasons, number
+from thetahat.analysis import flat_config
 from thetahat.core.errors import ConfigError
-from thetahat.core.run import Status
 from thetahat.store import (
     Store,
     SweepRow,
-    failure_reasons,
-    metric_series,
     places,
     run_columns,
     run_values,
     runs_stand,
 )
-from thetahat.web._settings import Remembered, settings
+from thetahat.web._over_all import over_all
+from thetahat.web._settings import settings
 
-WHOLE = 20_000
-"""Runs up to which a page reads all of them."""
-DRAWN = 4000
-"""Runs of a larger sweep that its charts draw."""
 _LOOKED_AT = 200
 _MOST_CACHED = 16
 _TOKEN = re.compile(
@@ -43,49 +35,6 @@ _OWN = (
     *("contaminated", "created", "point", "replicate", "best_val_risk", "best_epoch"),
 )
 Test = Callable[[Any], bool]
-
-
-@Remembered
-def over_all(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str, Any]:
-    """Return numbers over all runs of a sweep, and the runs that its charts must not leave out."""
-    rows = sorted(metric_series(store, sweep.id, metric), key=itemgetter(0))
-    well = {str(status) for status in Status if status.well}
-    lost = {str(status) for status in Status if status.failed}
-    known, unknown = [], []
-    for row in rows:
-        finite = (type(row[4]) is float and math.isfinite(row[4])) or number(row[4]) is not None
-        (known if finite else unknown).append(row)
-    ended = [row for row in known if row[2] in well]
-    by_time = sorted(ended, key=lambda row: row[3] or "")
-    steps = {"run": _steps(ended, sign), "time": _steps(by_time, sign)}
-    best = steps["run"][-1][4] if ended else None
-    needed = [row[1] for found in steps.values() for row in found]
-    chosen = random.Random(0).sample(rows, min(DRAWN, len(rows)))
-    return {
-        "metric": metric,
-        "goal": "maximize" if sign < 0 else "minimize",
-        "of": len(rows),
-        "first": rows[0][0] if rows else 1,
-        "without": sum(row[2] not in lost for row in unknown),
-        "tied": sum(row[4] == best for row in ended),
-        "running": {
-            "run": [(row[0], row[4]) for row in steps["run"]],
-            "time": [(row[3], row[4]) for row in steps["time"]],
-        },
-        "reasons": join_reasons(failure_reasons(store, sweep.id)),
-        "needed": list(dict.fromkeys(needed)),
-        "lot": [row[1] for row in chosen],
-    }
-
-
-def _steps(ended: Sequence[Any], sign: int) -> list[Any]:
-    """Return the rows that were the best so far."""
-    best, found = math.inf, []
-    for row in ended:
-        if sign * row[4] < best:
-            best = sign * row[4]
-            found.append(row)
-    return found
 
 
 def sampled(

@@ -35,6 +35,7 @@ def serve(
     port: int | None = None,
     browser: bool = True,
     token: bool = True,
+    tokens: str | os.PathLike[str] | None = None,
     behind: str | None = None,
     say: Callable[[str], None] = lambda line: None,
     say_readers: Callable[[str], None] | None = None,
@@ -44,15 +45,19 @@ def serve(
     Args:
         port: by default 8642, or the next free one.
         token: whether the page asks for the token in the address that ``say`` gets.
+        tokens: a file that keeps the tokens, so that addresses and open pages stay valid when the
+            server starts anew; made if it is new. None: they end with the server.
         behind: the address at which a reverse proxy serves the page, such as
             ``https://lab.example.org/wages``.
         say: called with the page's address as soon as the server answers.
         say_readers: called with the address whose token only reads; None: there is no such token.
-    Raises:  ConfigError: the address cannot be used.  MissingExtra: no Starlette or uvicorn.
+    Raises:  ConfigError: the address or the file of tokens cannot be used.  MissingExtra: no
+        Starlette or uvicorn.
     """
     import asyncio
 
-    access = access_for(host, token=token, readers=say_readers is not None, behind=behind)
+    readers = say_readers is not None
+    access = access_for(host, token=token, readers=readers, tokens=tokens, behind=behind)
     with _listen(host, port) as listening:
         url = _url(access, listening.getsockname()[1], access.token)
         source = Source(store)
@@ -106,11 +111,11 @@ def make_server(source: Source, access: Access) -> uvicorn.Server:
 
 def _warm(source: Source) -> None:
     """Import and open what the first request needs while the browser starts."""
-    import thetahat.web._views  # noqa: F401
-
     # The page itself shows the error of a missing or broken store.
     with contextlib.suppress(StoreError):
         source.store()
+
+    import thetahat.web._views  # noqa: F401
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 import random
-import threading
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -50,11 +49,11 @@ from thetahat.store import (
     list_sweeps,
     run_configs,
     run_values,
-    runs_stand,
     shared_orders,
     standing_runs,
     tried_runs,
 )
+from thetahat.web._remembered import Remembered
 from thetahat.web._series import columns_of
 
 _BOX = (0.0, 0.1, 0.25, 0.75, 0.9, 1.0)
@@ -62,7 +61,6 @@ _BOX = (0.0, 0.1, 0.25, 0.75, 0.9, 1.0)
 _MOST_ROWS = 1_000_000
 _MOST_PLACES = 1000
 """Points of a band that are drawn."""
-_MOST_CACHED = 64
 _MOST_GROUPS = 300
 """Settings of a grouping that are listed: the best."""
 _MOST_IDS = 100
@@ -75,45 +73,6 @@ _MOST_LOOKED_AT = 100
 """Runs whose configs tell how many parameters vary."""
 _LONGEST = 200
 """Characters of a word that are shown."""
-
-
-class Remembered:
-    """A function of (store, sweep, metric, sign), computed once until another run begins or ends.
-
-    Of ten thousand runs importance takes most of a second.
-    """
-
-    def __init__(self, compute: Callable[[Store, SweepRow, str, int], dict[str, Any]]) -> None:
-        self.__doc__ = compute.__doc__
-        self._compute = compute
-        self._lock = threading.Lock()
-        self._results: dict[tuple[str, str, str, str], tuple[Any, dict[str, Any]]] = {}
-
-    def __call__(
-        self, store: Store, sweep: SweepRow, metric: str, goal: str, stand: Any = None
-    ) -> dict[str, Any]:
-        """Return the result for how the runs stand now.
-
-        Args:    stand: how they do, if it has just been read.
-        """
-        stand = runs_stand(store, sweep.id) if stand is None else stand
-        key = (str(store.path), sweep.id, metric, goal)
-        # One request computes; others for the same wait for it.
-        with self._lock:
-            known = self._results.get(key)
-            if known is None or known[0] != stand:
-                sign = -1 if goal == "maximize" else 1
-                with uncollected():
-                    known = (stand, self._compute(store, sweep, metric, sign))
-                while len(self._results) >= _MOST_CACHED:
-                    del self._results[next(iter(self._results))]
-                self._results[key] = known
-        return known[1]
-
-    def forget(self) -> None:
-        """Empty the cache."""
-        with self._lock:
-            self._results.clear()
 
 
 @Remembered

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import StoreError
 from thetahat.core.places import Place, Server, place_identity
@@ -74,6 +74,18 @@ class Source:
         store = self.store()
         cache = self._cache
         return make(store) if cache is None else cache.get(key, lambda: make(store))
+
+    def stand(self, sweep_id: str) -> list[Any]:
+        """Return how the runs of a sweep stand; read once until the store changes.
+
+        Raises:  StoreError: as ``store``.
+        """
+        from thetahat.store import dead_agents, runs_stand
+
+        # The death of an agent does not change the store.
+        key = " ".join(["stand", sweep_id, *sorted(dead_agents(self.store()))])
+        text = self.cached(key, lambda store: json.dumps(runs_stand(store, sweep_id)))
+        return [tuple(row) for row in json.loads(text)]
 
     def pulse(self) -> str:
         """Return JSON that changes with every change of the store; read each 0.25 s at most.

@@ -36,10 +36,10 @@ from thetahat.store import (
     list_agents,
     list_sweeps,
     run_columns,
-    runs_stand,
     tried_runs,
 )
-from thetahat.web._many import DRAWN, WHOLE, over_all, sampled, settings_of_some
+from thetahat.web._many import sampled, settings_of_some
+from thetahat.web._over_all import counts_of, n_drawn, ranked_by, runs_of
 from thetahat.web._series import tails
 from thetahat.web._settings import front, settings
 from thetahat.web._source import Source
@@ -130,8 +130,8 @@ def sweep_page(
     # Some time before the runs are read: writes during the read are then read again.
     now = (datetime.now(UTC) - timedelta(seconds=2)).isoformat(timespec="milliseconds")
     # What a sample needs to know holds the counts too.
-    stand = runs_stand(store, sweep.id) if changed is None else None
-    counted = count_runs(store, sweep.id) if stand is None else _counts(stand)
+    stand = source.stand(sweep.id) if changed is None else None
+    counted = count_runs(store, sweep.id) if stand is None else counts_of(stand)
     head: dict[str, Any] = {
         "sweep": about(sweep, file, with_text=changed is None)
         | {"directions": directions_in(store, sweep.id)},
@@ -144,7 +144,7 @@ def sweep_page(
     ranked = file.metric is not None and may_repeat(sweep, file)
     if file.objectives:
         head["front"] = front(store, sweep, ",".join(name for name, _ in file.objectives), "")
-    most = _drawn(counted, asked.sample)
+    most = n_drawn(counted, asked.sample)
     if most is not None:
         metric, goal = _shown(file, asked)
         head["sampled"], found = sampled(store, sweep, metric, goal, most, stand)
@@ -163,40 +163,10 @@ def sweep_page(
     return _with_runs(head, "runs", found)
 
 
-def _counts(stand: Sequence[Any]) -> dict[str, int]:
-    """Return how many runs have each status, of how the runs of a sweep stand."""
-    return {row[0]: row[2] for row in stand}
-
-
-def _drawn(counted: Mapping[str, int], sample: int) -> int | None:
-    """Return how many runs of a sweep its page draws; None for all."""
-    n = sum(counted.values())
-    if sample:
-        return sample if sample < n else None
-    return DRAWN if n > WHOLE else None
-
-
 def _shown(file: SweepFile, asked: Asked) -> tuple[str, str]:
     if asked.metric:
         return asked.metric, asked.goal
-    return file.metric or "val_risk", file.goal
-
-
-def read_ahead(source: Source, sweep: SweepRow) -> None:
-    """Compute what the page of a sweep will ask for."""
-    store = source.store()
-    stand = runs_stand(store, sweep.id)
-    if _drawn(_counts(stand), 0) is None:
-        runs_of(source, sweep)
-    else:
-        over_all(store, sweep, *_shown(read_file(sweep.spec), Asked()), stand)
-
-
-def runs_of(source: Source, sweep: SweepRow) -> str:
-    """Return all runs of a sweep as columns of JSON, cached until the store changes."""
-    # The death of an agent does not change the store.
-    key = " ".join([sweep.id, *sorted(dead_agents(source.store()))])
-    return source.cached(key, lambda store: run_columns(store, sweep_id=sweep.id))
+    return ranked_by(file)
 
 
 def run_page(store: Store, run: RunRow) -> dict[str, Any]:

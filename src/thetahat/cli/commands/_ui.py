@@ -52,6 +52,11 @@ def add_flags(parser: Any) -> None:
     )
     add_value(
         parser,
+        "--tokens FILE",
+        "keep the tokens there: the addresses stay valid when the page starts anew",
+    )
+    add_value(
+        parser,
         "--behind URL",
         "the address at which a reverse proxy serves the page, such as https://lab.org/wages",
     )
@@ -86,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
             port=args.port,
             browser=not args.no_browser,
             token=not args.no_token,
+            tokens=args.tokens,
             behind=args.behind,
             say_readers=_say_readers if args.readers else None,
             say=lambda url: print(f"the page is at {url}  (Ctrl-C ends it)", flush=True),

@@ -2,8 +2,9 @@
 
 A program that draws the parameters of one net takes half a second to compile, and no other net can
 use it. What the nets have in common are random words, which NumPy makes as JAX does, and the
-function from words to normal numbers, which is compiled once, for blocks of one length. All else in
-a first state moves numbers, counts, or rounds once, and is the same on the host.
+function from words to normal numbers, which is compiled once, for blocks of one length; uniform
+numbers whose bounds round nothing need none. All else in a first state moves numbers, counts, or
+rounds once, and is the same on the host.
 
 Of all members at once: what differs between them has a leading axis C, and what does not has none.
 """
@@ -31,11 +32,14 @@ from thetahat.train.jax._settings import settings
 BLOCK = 1 << 11
 """Normal numbers that one call draws."""
 MOST = 1 << 20
-"""Normal numbers of a cohort up to which they are drawn here: more take longer than compiling."""
+"""Random numbers of a cohort up to which they are drawn here: more take longer than compiling."""
 
 _DRAWS: Mapping[str, Callable[..., Any]] = {
     "_truncated_normal": jax.random.truncated_normal,
     "_normal": jax.random.normal,
+    "_uniform": lambda key, low, high, shape, dtype: jax.random.uniform(
+        key, shape, dtype, low, high
+    ),
 }
 """Functions of a key and constants, by the names of their jaxprs."""
 _CALLS = ("jit", "pjit")
@@ -55,7 +59,7 @@ class HostDraws:
     """
 
     closed: ClosedJaxpr
-    draws: Mapping[int, NormalDraw]
+    draws: Mapping[int, RandomDraw]
     reciprocals: Collection[int]
 
     def members(
@@ -65,7 +69,10 @@ class HostDraws:
         fixed, mine, shared = (list(map(_plain, jax.tree.leaves(a))) for a in (tables, own, common))
         if size == 1:
             mine = [leaf[0] for leaf in mine]
-        given = (*fixed, *mine, *shared)
+        # Numbers of Python's precision become those of the program first.
+        types = [var.aval.dtype for var in self.closed.jaxpr.invars]
+        whole = zip((*fixed, *mine, *shared), types, strict=True)
+        given = [a.astype(t, copy=False) if a.dtype.kind == "f" else a for a, t in whole]
         each = [size > 1 and len(fixed) <= k < len(fixed) + len(mine) for k in range(len(given))]
         with np.errstate(all="ignore"):  # integers wrap around, as on a device
             found, wide = self._evaluated(self.closed.jaxpr, self.closed.consts, given, each)
@@ -118,6 +125,8 @@ class HostDraws:
             pairs = list(zip(given, each, strict=True))
             members = [[a[k] if one else a for a, one in pairs] for k in range(size)]
             out = np.stack([compute(equation.params, 0, *one) for one in members])
+        elif name == "gather":
+            out = _gathered(*given, *each)
         else:
             if lead and len(given) > 1:  # a number of each member meets all of an array
                 given = [
@@ -163,17 +172,19 @@ class _Fact(NamedTuple):
     """What is known of a value.
 
     Args:    constant: whether it depends on no input.   rounded: whether it is a product.
+             whole: whether it was rounded to whole numbers.
     """
 
     constant: bool
     rounded: bool
+    whole: bool = False
 
 
 @dataclass
 class _Check:
     """Find out whether a jaxpr is computed here, and what it draws."""
 
-    draws: dict[int, NormalDraw]
+    draws: dict[int, RandomDraw]
     reciprocals: set[int]
 
     def facts(self, jaxpr: Jaxpr, inputs: Sequence[_Fact]) -> list[_Fact]:
@@ -199,21 +210,48 @@ class _Check:
             # Random words come from a loop, which XLA does not compute in advance.
             return [_Fact(False, draw.name == "_normal")]
         rounded = any(fact.rounded for fact in given)
-        if name not in _HERE:
+        if name not in _HERE or (name == "gather" and not _takes_numbers(equation)):
             raise _Elsewhere(name)
-        if name in _MOVES or not _computes_floats(equation):
+        moved = name in _MOVES or not _computes_floats(equation)
+        if moved or (name == "convert_element_type" and _saturates(equation, given[0])):
             return [_Fact(constant, rounded)]
         if constant and (
             name in _EXACT or name == "iota"
         ):  # XLA computes it in advance, as written
             return [_Fact(True, False)]
-        # A product by a constant that XLA could join with nothing: with no other one and no sum.
-        by_constant = given[-1].constant or (name == "mul" and given[0].constant)
-        if name not in ("mul", "div") or rounded or not by_constant:
+        return [self._rounded(equation, given)]
+
+    def _rounded(self, equation: Any, given: Sequence[_Fact]) -> _Fact:
+        """The fact of a float that is rounded once. Raises _Elsewhere: XLA may round otherwise."""
+        name, rounded = equation.primitive.name, any(fact.rounded for fact in given)
+        if name == "round" and not rounded and equation.params["rounding_method"] == _TO_EVEN:
+            return _Fact(False, False, whole=True)
+        # A product that XLA could join with nothing: with no other one and no sum. A quotient by
+        # what is no constant may be a product by another function, such as the root's reciprocal.
+        if rounded or not (name == "mul" or (name == "div" and given[1].constant)):
             raise _Elsewhere(f"{name} of floats")
         if name == "div":  # XLA multiplies by the reciprocal
             self.reciprocals.add(id(equation))
-        return [_Fact(False, True)]
+        return _Fact(False, True)
+
+
+def _saturates(equation: Any, given: _Fact) -> bool:
+    """Return whether it converts whole floats to integers: nothing is cut off."""
+    kind = _kind(equation.outvars[0].aval.dtype)
+    return given.whole and not given.rounded and kind in "iu"
+
+
+def _takes_numbers(equation: Any) -> bool:
+    """Return whether a gather takes single numbers of a vector, without a value for the others."""
+    params = equation.params
+    numbers = params["dimension_numbers"]
+    moved = (numbers.offset_dims, numbers.collapsed_slice_dims, numbers.start_index_map)
+    batched = numbers.operand_batching_dims or numbers.start_indices_batching_dims
+    inside = params["mode"] in (
+        jax.lax.GatherScatterMode.PROMISE_IN_BOUNDS,
+        jax.lax.GatherScatterMode.CLIP,
+    )
+    return inside and moved == ((), (0,), (0,)) and not batched and params["slice_sizes"] == (1,)
 
 
 def _computes_floats(equation: Any) -> bool:
@@ -328,11 +366,33 @@ def _remainder(_: Any, lead: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(b == 0, a, np.fmod(a, b))
 
 
+def _gathered(table: np.ndarray, index: np.ndarray, own_table: bool, own: bool) -> np.ndarray:
+    """Take numbers of a vector, or of each member's, at an index outside of which is its end."""
+    at = np.clip(index[..., 0], 0, table.shape[-1] - 1)
+    if own_table and own:
+        return np.take_along_axis(table, at.reshape(len(at), -1), 1).reshape(at.shape)
+    return table[..., at]
+
+
+def _converted(params: Any, lead: int, a: np.ndarray) -> np.ndarray:
+    """Convert; floats to the nearest integer that the type has, and NaN to 0, as XLA says."""
+    dtype = params["new_dtype"]
+    if a.dtype.kind == "f" and np.dtype(dtype).kind in "iu":
+        ends = np.iinfo(dtype)
+        there = np.nan_to_num(a.astype(np.float64), nan=0.0)
+        low, high = there <= ends.min, there >= ends.max
+        inside = np.where(low | high, 0, there).astype(dtype)
+        return np.where(low, ends.min, np.where(high, ends.max, inside)).astype(dtype)
+    return a.astype(dtype)
+
+
 _MOVES: Mapping[str, Callable[..., Any]] = {
     "broadcast_in_dim": _broadcast,
     "copy": lambda _, lead, a: a,
     "dynamic_slice": _slice_at,
+    "gather": lambda _, lead, table, index: _gathered(table, index, False, False),
     "reshape": lambda params, lead, a: a.reshape((*a.shape[:lead], *params["new_sizes"])),
+    "select_n": _selected,
     "slice": _slice,
     "squeeze": lambda params, lead, a: np.squeeze(a, tuple(n + lead for n in params["dimensions"])),
     "stop_gradient": lambda _, lead, a: a,
@@ -341,7 +401,7 @@ _MOVES: Mapping[str, Callable[..., Any]] = {
 _COMPUTES: Mapping[str, Callable[..., Any]] = {
     "add": lambda _, lead, a, b: a + b,
     "and": lambda _, lead, a, b: a & b,
-    "convert_element_type": lambda params, lead, a: a.astype(params["new_dtype"]),
+    "convert_element_type": _converted,
     "div": _quotient,
     "eq": lambda _, lead, a, b: a == b,
     "ge": lambda _, lead, a, b: a >= b,
@@ -361,21 +421,22 @@ _COMPUTES: Mapping[str, Callable[..., Any]] = {
     "random_unwrap": _unwrapped,
     "random_wrap": _wrapped,
     "rem": _remainder,
-    "select_n": _selected,
+    "round": lambda _, lead, a: np.rint(a),
     "sign": lambda _, lead, a: np.sign(a),
     "sqrt": lambda _, lead, a: np.sqrt(a),
     "sub": lambda _, lead, a, b: a - b,
 }
 """What computes integers, truth values and random keys; and floats, as ``_Check`` allows."""
 _HERE = {**_MOVES, **_COMPUTES}
+_TO_EVEN = jax.lax.RoundingMethod.TO_NEAREST_EVEN
 _EXACT = ("add", "div", "max", "min", "mul", "sqrt", "sub")
 """What NumPy rounds as IEEE 754 says."""
 
 
-# -- normal numbers --------------------------------------------------------------------------------
+# -- random numbers --------------------------------------------------------------------------------
 
 
-class NormalDraw(NamedTuple):
+class RandomDraw(NamedTuple):
     """A function of ``_DRAWS``, as an equation calls it.
 
     Args:    bounds: its arguments after the key.   shape: of one key's numbers.
@@ -396,6 +457,9 @@ class NormalDraw(NamedTuple):
     def of(self, keys: np.ndarray) -> np.ndarray:
         """Draw for keys (*K): shape (*K, *shape)."""
         bits = _bits({"shape": self.shape, "bit_width": 8 * self.dtype.itemsize}, 0, keys)
+        if self.name == "_uniform":
+            low, high = map(float, self.bounds)
+            return _uniform(bits, low, high, self.dtype)
         flat, block = bits.reshape(-1), _block(self.name, self.bounds, self.dtype)
         out = np.empty(flat.shape, self.dtype)
         for start in range(0, len(flat), BLOCK):
@@ -406,7 +470,7 @@ class NormalDraw(NamedTuple):
         return out.reshape(bits.shape)
 
 
-def draw_of(equation: Any) -> NormalDraw | None:
+def draw_of(equation: Any) -> RandomDraw | None:
     """Return what a call draws: one of ``_DRAWS``, in all that it computes."""
     name, inner = equation.params.get("name"), equation.params["jaxpr"]
     if name not in _DRAWS or not all(map(_is_literal, equation.invars[1:])):
@@ -415,7 +479,9 @@ def draw_of(equation: Any) -> NormalDraw | None:
     if (_kind(keys.dtype), _kind(out.dtype)) != ("k", "f"):
         return None
     bounds = tuple(atom.val for atom in equation.invars[1:])
-    draw = NormalDraw(name, bounds, out.shape[keys.ndim :], np.dtype(out.dtype), keys.size)
+    if name == "_uniform" and not _rounds_nothing(*map(float, bounds)):
+        return None
+    draw = RandomDraw(name, bounds, out.shape[keys.ndim :], np.dtype(out.dtype), keys.size)
     known = _traced(draw, keys.shape)
     if known.jaxpr is inner.jaxpr and not inner.consts:  # JAX keeps its traces
         return draw
@@ -426,8 +492,26 @@ def draw_of(equation: Any) -> NormalDraw | None:
     return draw if same else None
 
 
+def _rounds_nothing(low: float, high: float) -> bool:
+    """Return whether uniform numbers of these bounds are random bits that are only moved.
+
+    They are k / 2**23 of a range, which begins at zero or half of it below, and is a power of two.
+    """
+    span = high - low
+    power = 2.0**-60 <= span <= 2.0**60 and math.frexp(span)[0] == 0.5
+    return power and low in (0.0, -span / 2)
+
+
+def _uniform(bits: np.ndarray, low: float, high: float, dtype: np.dtype) -> np.ndarray:
+    """Return uniform numbers of random words: the bits of a float in [1, 2), moved."""
+    kept, word = np.finfo(dtype).nmant, bits.dtype.type
+    one = np.ones((), dtype).view(word)
+    unit = ((bits >> word(8 * dtype.itemsize - kept)) | one).view(dtype) - dtype.type(1)
+    return np.maximum(dtype.type(low), unit * dtype.type(high - low) + dtype.type(low))
+
+
 @lru_cache(maxsize=256)
-def _traced(draw: NormalDraw, keys: tuple[int, ...]) -> ClosedJaxpr:
+def _traced(draw: RandomDraw, keys: tuple[int, ...]) -> ClosedJaxpr:
     """Return the jaxpr of a draw for keys of a shape, as ``vmap`` gives it."""
 
     def one(key: Any) -> Any:
@@ -451,7 +535,7 @@ def _block(name: str, bounds: tuple[Any, ...], dtype: np.dtype) -> Any:
 
 
 def _compiled_block(key: Any, name: str, bounds: tuple[Any, ...], dtype: np.dtype) -> Any:
-    one = _traced(NormalDraw(name, bounds, (BLOCK,), dtype, 1), ())
+    one = _traced(RandomDraw(name, bounds, (BLOCK,), dtype, 1), ())
 
     def run(words: Any) -> list[Any]:
         return _with_words(one.jaxpr, one.consts, [None, *bounds], words)

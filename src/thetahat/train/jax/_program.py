@@ -71,6 +71,7 @@ class CohortProgram:
         self._finals: dict[tuple[str, ...], Any] = {}
         self._tabulated: Any = None
         self._sources: list[ModelSource] = []
+        self._read: tuple[Any, dict[str, Any]] | None = None
         self._lowered: Any = None
         self._columns: list[str] = []
         self._padding = padding_of(staged)
@@ -395,18 +396,18 @@ class CohortProgram:
             layers = len(jax.tree.leaves((params, frozen)))
             name = self.staged.adapted.name
             self._sources.append(source_of(build, self.task, layers, bool(traced), name))
-        shape, whole = inputs_like(data.train)
+        if self._read is None or self._read[0] is not data:  # members may share their data
+            shape, whole = inputs_like(data.train)
+            scores, columns = scores_of(self.task, data), inputs_names(data)
+            of_data = {"transform": data.transform, "shape": shape, "whole": whole}
+            self._read = data, of_data | {"scores": scores, "columns": columns}
         predictor = Predictor(
             source=self._sources[0],
             values={} if self._sources[0].description else traced,
             trained=params,
             frozen=frozen,
-            transform=data.transform,
-            scores=scores_of(self.task, data),
             dtype=self.dtype,
-            shape=shape,
-            whole=whole,
-            columns=inputs_names(data),
+            **self._read[1],
         )
         member = FittedMember(lambda: build(values), predictor, data)
         if data.rows == {}:
@@ -431,17 +432,16 @@ class CohortProgram:
             shared["start"] = str(self.task.start)
         if name := self.staged.adapted.name:
             shared |= {"backend": "jax", "backend_why": f"the PyTorch module {name} is converted"}
-        found, drawn = [], {}
+        found, drawn, hashes = [], {}, {}
         for k in range(self.size):
             params, _, drawn[k] = self._arrays(state, k)
-            hashes = {}
-            for name, part in _member.parts_of(drawn[k]).items():
-                place = tuple(map(id, jax.tree.leaves(part)))  # members share arrays
-                if place not in known:
-                    known[place] = content_hash(part)
-                hashes[f"data_{name}"] = known[place]
-            init = content_hash(params)
-            found.append({**shared, **hashes, "init": init})
+            if k == 0 or drawn[k] is not drawn[k - 1]:
+                for name, part in _member.parts_of(drawn[k]).items():
+                    place = tuple(map(id, jax.tree.leaves(part)))  # members share arrays
+                    if place not in known:
+                        known[place] = content_hash(part)
+                    hashes[f"data_{name}"] = known[place]
+            found.append({**shared, **hashes, "init": content_hash(params)})
         check_made(self.staged, drawn)
         return found
 

@@ -29,7 +29,7 @@ class ComparePage {
     this.groups = answer.settings;
     this.leftOut = answer.left_out;
     this.sweeps = [...new Map(this.runs.filter((r) => r.sweep).map((r) => [r.sweep.id, r.sweep])).values()];
-    if (!this.runs.length) { fill(this.main, h("div.empty", {}, h("h1", {}, "Compare runs"), h("p", {}, "Select runs in the table of a sweep, then press Compare; or write their names into the address: ", h("code", {}, "/compare?runs=a,b")))); return; }
+    if (!this.runs.length) { fill(this.main, h("div.empty", {}, h("h1", {}, "Compare runs"), h("p", {}, "Select runs in the table of a sweep, then press Compare; or write their names into the address: ", h("code", {}, `${location.pathname}?runs=a,b`)))); return; }
     if (!this.body.isConnected) fill(this.main, h("div.head", {}, h("h1", {}, `Compare ${many(this.runs.length, "run")}`), h("span.spacer"), this.tools()), this.body);
     this.draw();
   }
