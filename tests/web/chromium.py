@@ -28,8 +28,11 @@ _SERVE = "import sys; from thetahat.cli import run; sys.exit(run(sys.argv[1:]))"
 
 
 def chromium() -> str | None:
-    """Where Chromium is; ``make test`` installs it where it may."""
-    names = ("chromium", "chromium-browser", "google-chrome")
+    """Where Chromium is; ``make test`` installs it where it may.
+
+    Its headless shell draws the same pages at half the cost: no tab has a window around it.
+    """
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     found = (os.environ.get("CHROMIUM"), *(shutil.which(name) for name in names))
     return next((path for path in found if path), None)
 
