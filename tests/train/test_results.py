@@ -183,6 +183,7 @@ def test_results_are_saved_as_one_file_and_pickled(tables, tmp_path: Path):
     assert len({id(m.predictor.source) for m in loaded}) == 1
     copy = pickle.loads(pickle.dumps(tables))
     assert np.array_equal(copy.predict(rows), tables.predict(rows))
+    assert copy[0].risk_unit == tables[0].risk_unit is not None
 
 
 def test_members_that_nothing_tells_apart_are_said() -> None:

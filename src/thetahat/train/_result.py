@@ -161,7 +161,9 @@ class Result(FittedFunction):
 
     @property
     def _transform(self) -> Any:
-        return getattr(self.data, "transform", None)
+        predictor = getattr(self.fitted, "predictor", None)
+        own = self.data if predictor is None else predictor  # a pickle leaves the data behind
+        return getattr(own, "transform", None)
 
     @property
     def _scores(self) -> ClassScores:
