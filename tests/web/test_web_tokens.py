@@ -94,8 +94,8 @@ def test_a_file_without_two_tokens_is_refused_and_left_as_it_is(file, text) -> N
     assert file.read_text(encoding="utf-8") == text
 
 
-def test_a_folder_a_file_in_none_and_no_token_at_all_are_refused(file, tmp_path) -> None:
-    with pytest.raises(ConfigError, match="is no file"):
+def test_a_folder_a_missing_folder_and_a_page_without_tokens_are_refused(file, tmp_path) -> None:
+    with pytest.raises(ConfigError, match="is not a file; give a new one"):
         access_for("127.0.0.1", tokens=tmp_path)
     with pytest.raises(ConfigError, match="cannot be read or made"):
         access_for("127.0.0.1", tokens=file / "below" / "tokens")

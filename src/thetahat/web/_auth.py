@@ -188,7 +188,7 @@ def access_for(
     Args:    readers: whether there is a second token, which only reads.
              tokens: a file that keeps the tokens; None draws new ones.
              behind: the address at which a reverse proxy serves the page.
-    Raises:  ConfigError: readers or a file without a token; an address or a file that is none.
+    Raises:  ConfigError: readers or a file without a token; a wrong address or file.
     """
     flag = "--readers" if readers else "--tokens"
     if not token and (readers or tokens is not None):

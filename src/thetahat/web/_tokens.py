@@ -40,7 +40,7 @@ def kept_tokens(path: str | os.PathLike[str]) -> Tokens:
             _make(place, new_tokens())
         found = place.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(f"--tokens {path} is no file; give one, which is made if it is new")
+            raise ConfigError(f"--tokens {path} is not a file; give a new one, or one of yours")
         _check_owner(place, found)
         with place.open("rb") as file:
             text = file.read(_MOST_BYTES).decode("ascii", "replace").replace("\r\n", "\n")
