@@ -66,7 +66,7 @@ def test_a_change_of_state_wakes_who_waits(listening) -> None:
         waits = threading.Thread(target=lambda told=told: told.append(changes.wait(0.0, LONG_S)))
         waits.start()
         step()
-        waits.join(120)
+        waits.join(240)
         assert told == [True]
     page = Changes(store)
     page.wait(0.0, 0.0)

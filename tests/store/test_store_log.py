@@ -42,7 +42,7 @@ def script(folder: Path, code: str, **env: str) -> subprocess.CompletedProcess[s
         cwd=folder,
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

@@ -33,7 +33,7 @@ def script(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
         env=env,
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
@@ -50,7 +50,7 @@ def test_log_and_finish(store: Store) -> None:
     assert (seen.best_val_risk, seen.best_epoch) == (0.0, 0)
     assert seen.config == run.config == {"lr": 0.1}
     assert seen.total_seconds is not None
-    assert seen.total_seconds < 30
+    assert 0 < seen.total_seconds < 300
     history = store.history(run.id)
     np.testing.assert_array_equal(history["step"], range(5))
     np.testing.assert_allclose(history["loss"], 1 / np.arange(1.0, 6.0))

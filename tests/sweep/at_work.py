@@ -89,9 +89,12 @@ class At:
         with self.store() as store:
             return store.history(run.id)
 
-    def start(self, *words: str, **env: str) -> Child:
-        """The command in a child, whose output is kept and whom Ctrl-C reaches."""
-        child = start(["-c", COMMAND, *words], self.folder, **env)
+    def start(self, *words: str, before: str = "", **env: str) -> Child:
+        """The command in a child, whose output is kept and whom Ctrl-C reaches.
+
+        Args:    before: code that the child runs first.
+        """
+        child = start(["-c", before + COMMAND, *words], self.folder, **env)
         self._children.append(child)
         return child
 

@@ -128,14 +128,16 @@ class Watched:
         self.wrong.append(f"a dialog: {dialog.message}")
         dialog.dismiss()
 
-    def open(self, path: str) -> Any:
-        """Go to a path of the page and wait until it has drawn itself."""
+    def open(self, path: str, *, charts: bool = True) -> Any:
+        """Go to a path of the page and wait until it has drawn itself, with the charts in sight."""
         if self._entrance:
             self.page.goto(self._entrance)
             self.page.wait_for_selector('main[aria-busy="false"]')
             self._entrance = ""
         self.page.goto(self.root + path)
         self.page.wait_for_selector('main[aria-busy="false"]')
+        if charts:
+            drawn(self.page)
         settle(self.page)
         return self.page
 
@@ -204,6 +206,17 @@ def settle(page: Any) -> None:
     page.evaluate(
         "new Promise((done) => requestIdleCallback(() => requestAnimationFrame(() =>"
         " requestAnimationFrame(() => requestIdleCallback(() => done())))))"
+    )
+
+
+def drawn(page: Any) -> None:
+    """Wait until the charts in sight are drawn: their library is loaded after the page."""
+    until(
+        page,
+        """[...document.querySelectorAll('.chart')].every((box) => {
+          const { top, bottom, width } = box.getBoundingClientRect();
+          return !width || bottom < 0 || top > innerHeight || box.querySelector('canvas');
+        })""",
     )
 
 

@@ -161,9 +161,7 @@ def test_an_agent_that_writes_a_thousand_records_a_second(look, tmp_path) -> Non
                 # What comes live is thinned too: the memory of the tab does not grow for ever.
                 more = list(range(10**6, 10**6 + 15_000))
                 store.log_block(run, {"step": more, "loss": [1.0] * len(more)})
-                page.wait_for_selector(
-                    r"text=/[1-7],\d+ of [1-9]\d+,\d+ records drawn/", timeout=60000
-                )
+                page.wait_for_selector(r"text=/[1-7],\d+ of [1-9]\d+,\d+ records drawn/")
         finally:
             over.set()
             writer.join()
