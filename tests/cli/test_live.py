@@ -51,8 +51,13 @@ def clean(terminal: Terminal) -> None:
 def test_a_sweep_lives_on_the_screen_and_leaves_it_clean(folder, columns) -> None:
     file = write(folder, 6, [5, 3, 2, 4, 6])
     with thetahat_in(folder, "sweep", file, "--run", "--workers", "2", columns=columns) as terminal:
+        # The last line too: a block may come in parts.
         terminal.wait_for(
-            lambda: "best loss 2" in terminal.text() and "1 failed" in terminal.text()
+            lambda: (
+                "best loss 2" in terminal.text()
+                and "1 failed" in terminal.text()
+                and last(terminal).startswith("  this agent  2 workers, ")
+            )
         )
         lines = terminal.lines()
         at = next(i for i, line in enumerate(lines) if line[2:].startswith("slow"))
@@ -82,11 +87,9 @@ def test_another_agent_of_the_same_sweep_gets_its_line(folder) -> None:
                 terminal.wait_for(lambda terminal=terminal: ":" in last(terminal))
                 above = terminal.lines()[-2]
                 assert above.startswith("  this agent ")
-            name, *doing = last(two).split()
-            assert (name.split(":")[1], doing) == (
-                f"{one.process.pid}",
-                ["1", "worker,", "1", "run"],
-            )
+            # What an agent does is told with its heartbeats.
+            two.wait_for(lambda: last(two).split()[1:] == ["1", "worker,", "1", "run"])
+            assert last(two).split()[0].split(":")[1] == f"{one.process.pid}"
             # What the first one did counts for the second.
             assert two.text().count("best loss 10 ") == 1
             one.interrupt()
