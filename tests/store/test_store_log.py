@@ -205,7 +205,10 @@ def test_a_run_that_the_store_does_not_have(
     assert [run.id for run in store.runs()] == [agents_run]
 
 
-def test_a_run_that_went_to_another_agent_takes_nothing_more(store: Store, agents_run: str) -> None:
+def test_a_run_that_went_to_another_agent_takes_nothing_more(
+    store: Store, agents_run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thetahat.store._live_run.FLUSH_S", 600.0)  # its thread writes nothing
     run = start()
     run.log({"loss": 1.0})
     run._flush()

@@ -24,6 +24,8 @@ SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 """Where pictures are kept, to be looked at, if SHOTS=1 is set: they take longer than most tests."""
 _TABS: list[Watched] = []
 """Open tabs: they are closed before their server is, whose end is not their fault."""
+_FILLED = """!document.querySelector("section[aria-label='Runs']")
+  || document.querySelector('main').dataset.rows !== undefined"""
 _SERVE = "import sys; from thetahat.cli import run; sys.exit(run(sys.argv[1:]))"
 
 
@@ -136,6 +138,8 @@ class Watched:
             self._entrance = ""
         self.page.goto(self.root + path)
         self.page.wait_for_selector('main[aria-busy="false"]')
+        # The table of a sweep is filled, and charts are drawn, after the page.
+        until(self.page, _FILLED)
         if charts:
             drawn(self.page)
         settle(self.page)
