@@ -19,9 +19,11 @@ from thetahat.store import (
     NewSweep,
     Store,
     create_sweep,
+    has_more_runs,
     metric_series,
     open_store,
     read_condition,
+    runs_stand,
     value_of,
 )
 
@@ -329,9 +331,11 @@ def test_a_metric_of_all_runs_is_as_it_was_logged(store: Store) -> None:
         run = store.create_run({}, sweep_id=sweep)
         store.finish_run(run.id, status="finished", metrics={"a": value, "b.c": 1.5})
     lacking = store.create_run({}, sweep_id=sweep)
-    found = sorted(metric_series(store, sweep, "a"))
+    found = sorted(metric_series(store, sweep, "a")[1])
     assert [row[4] for row in found] == [*logged, None]
     assert [row[0] for row in found] == list(range(1, 9)) and found[-1][1] == lacking.id
     assert [row[2] for row in found] == ["finished"] * 7 + [str(lacking.status)]
-    assert [row[4] for row in sorted(metric_series(store, sweep, "b.c"))] == [1.5] * 7 + [None]
-    assert metric_series(store, "none", "a") == []
+    assert [row[4] for row in sorted(metric_series(store, sweep, "b.c")[1])] == [1.5] * 7 + [None]
+    assert metric_series(store, sweep, "a")[0] == runs_stand(store, sweep)
+    assert metric_series(store, "none", "a") == ([], [])
+    assert [has_more_runs(store, sweep, n) for n in (7, 8)] == [True, False]
