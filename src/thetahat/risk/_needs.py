@@ -121,7 +121,8 @@ def check_targets(
     Args:    name: of the loss.   where: name of the targets in messages.
              y: (n,) or (n, k), in memory or on disk, read block by block.
              k: outputs of the model, if the loss depends on them.
-             hint: how they could be declared as labels, if the loss is one of labels.   names: names of the rows.
+             hint: how they could be declared as labels, if the loss is one of labels.
+             names: names of the rows.
     Raises:  DataError: some do not; the message names the first rows, their values and the fix.
     """
     if not y.shape[0]:
