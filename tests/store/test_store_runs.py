@@ -310,6 +310,19 @@ def test_unknown_and_ambiguous_names(store: Store) -> None:
     assert str(caught.value) == "'ol' could be any of 2 runs: ols-5, ols; give more of the name"
 
 
+def test_a_run_is_found_by_the_id_that_its_program_gave(store: Store) -> None:
+    for labels in ({"id": "mine"}, {"id": "Zürich-7", "project": "a"}, {"tags": ["mine"]}):
+        store.create_run(labels=labels)
+    first, second, third = sorted(store.runs(), key=lambda run: run.number)
+    assert store.run("mine").id == first.id and store.run("Zürich-7").id == second.id
+    named = store.create_run(name="mine")
+    assert store.run("mine").id == named.id, "a name counts before it"
+    assert store.run(third.name[:-1]).id == third.id
+    store.create_run(labels={"id": "Zürich-7", "project": "b"})
+    with pytest.raises(StoreError, match="2 runs have the id 'Zürich-7': .*; give a name"):
+        store.run("Zürich-7")
+
+
 def test_notices_stay_with_their_run(store: Store) -> None:
     one, two = store.create_run(), store.create_run()
     with store.batch() as writer:
