@@ -51,7 +51,7 @@ class At:
         self._children: list[Child] = []
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file at once: nobody reads the half of it."""
+        """Write a file at once: no reader sees the half of it."""
         path = self.folder / name
         new = path.with_name(f".{path.name}.new")
         new.write_text(text, encoding="utf-8")
