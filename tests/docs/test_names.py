@@ -101,7 +101,7 @@ def test_every_public_thing_has_a_docstring(name, value):
 
 
 @pytest.mark.parametrize("name", modules())
-def test_every_doctest_passes(name, tmp_path, monkeypatch):
+def test_every_doctest_passes(name, tmp_path, monkeypatch, fresh_programs):
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
     assert module.__doc__, f"{name} has no docstring"
