@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from chromium import count, eventually, keep_picture, picture, settle, until
+from chromium import count, drawn, eventually, keep_picture, picture, settle, until
 
 pytestmark = pytest.mark.browser
 
@@ -159,6 +159,7 @@ def drag_along(page: Any, axis: int, axes: int, top: float, bottom: float) -> No
 def test_brushing_filters_the_table(small_page) -> None:
     page = small_page
     page.locator("section[aria-label='Parallel coordinates']").scroll_into_view_if_needed()
+    drawn(page)
     drag_along(page, 0, 7, 0.05, 0.35)
     until(page, "Number(document.querySelector('main').dataset.rows) < 40")
     kept = count(page)
@@ -170,6 +171,7 @@ def test_brushing_filters_the_table(small_page) -> None:
     keep_picture(page, "sweep-brushed")
     page.reload()
     until(page, f"document.querySelector('main').dataset.rows === '{kept}'")
+    drawn(page)
     drag_along(page, 1, 7, 0.0, 0.3)
     until(page, f"Number(document.querySelector('main').dataset.rows) < {kept}")
     assert page.locator(".chip").count() == 2

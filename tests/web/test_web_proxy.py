@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import stores
 from chromium import Watched, settle, until
 from reverse_proxy import proxy
 
+from held_ports import HeldPort
 from thetahat.core.errors import ConfigError
 from thetahat.store import find_sweep, open_store
 from thetahat.web import access_for
@@ -107,14 +107,6 @@ def test_what_is_no_address_of_a_proxy_is_refused(given) -> None:
         access_for("127.0.0.1", behind=given)
 
 
-def free_ports(n: int) -> list[int]:
-    with ExitStack() as held:
-        free = [held.enter_context(socket.socket()) for _ in range(n)]
-        for one in free:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in free]
-
-
 @contextmanager
 def page_behind(place: str, port: int, public: str, *flags: str) -> Iterator[tuple[str, str]]:
     """``thetahat ui`` of a store behind a proxy: the address that acts, and that which reads."""
@@ -144,8 +136,10 @@ def page_behind(place: str, port: int, public: str, *flags: str) -> Iterator[tup
 @contextmanager
 def pages_behind(places: Mapping[str, str]) -> Iterator[list[tuple[str, str]]]:
     """A page for each path of one proxy: its addresses, in the order of the paths."""
-    ports = dict(zip(places, free_ports(len(places)), strict=True))
-    with proxy(ports) as public, ExitStack() as pages:
+    with ExitStack() as pages:
+        held = {root: pages.enter_context(closing(HeldPort())) for root in places}
+        ports = {root: port.number for root, port in held.items()}
+        public = pages.enter_context(proxy(ports))
         yield [
             pages.enter_context(page_behind(place, ports[root], public + root))
             for root, place in places.items()
@@ -233,8 +227,7 @@ def test_a_page_outlives_a_server_that_restarts_behind_a_proxy(look, tmp_path, f
     flags = {"--tokens": [flag, str(tmp_path / "tokens")], "": []}.get(flag, [flag])
     with open_store(tmp_path) as store:
         sweep = stores.tuning_sweep(store, 3, 5)
-    (port,) = free_ports(1)
-    with proxy({"/wages": port}) as root:
+    with closing(HeldPort()) as held, proxy({"/wages": (port := held.number)}) as root:
         public = f"{root}/wages"
         with page_behind(str(tmp_path), port, public, *flags) as (acts, reads):
             tab = look(acts)
@@ -262,12 +255,10 @@ def test_a_hidden_page_lets_its_connection_go(look, tmp_path) -> None:
         tab = look(acts)
         page = tab.open(f"/sweep/{sweep.id}")
         page.get_by_text("live", exact=True).wait_for()
-        ended: list[str] = []
-        page.on("requestfailed", lambda one: ended.append(one.url))
         show = "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
         show += " document.dispatchEvent(new Event('visibilitychange')); }"
-        page.evaluate(show, True)
-        page.wait_for_event("requestfailed", lambda one: one.url.endswith("/api/events"))
+        with page.expect_event("requestfailed", lambda one: one.url.endswith("/api/events")):
+            page.evaluate(show, True)
         with open_store(tmp_path) as store:
             store.create_run({"lr": 0.5}, sweep_id=sweep.id)
         with page.expect_request("**/api/events"):

@@ -51,6 +51,15 @@ def test_without_readers_the_token_that_reads_opens_nothing(file, tmp_path, clie
     assert client_of(tmp_path, access).get(f"/?token={reader}").status_code == 401
 
 
+def test_of_two_servers_that_begin_at_once_the_first_one_s_tokens_count(file, monkeypatch) -> None:
+    write(file, GOOD)
+    there = type(file).exists
+    # The second server has looked before the first one wrote.
+    monkeypatch.setattr(type(file), "exists", lambda path: path != file and there(path))
+    assert access_for("127.0.0.1", tokens=file).token == "a" * 20
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
 @posix
 def test_the_file_is_made_for_its_owner_alone(file) -> None:
     before = os.umask(0)

@@ -75,16 +75,17 @@ class Source:
         cache = self._cache
         return make(store) if cache is None else cache.get(key, lambda: make(store))
 
-    def stand(self, sweep_id: str) -> list[Any]:
+    def stand(self, sweep_id: str, read: Callable[[Store, str], list[Any]]) -> list[Any]:
         """Return how the runs of a sweep stand; read once until the store changes.
 
+        Args:    read: as ``runs_stand``, or with more of the runs at the same time.
         Raises:  StoreError: as ``store``.
         """
-        from thetahat.store import dead_agents, runs_stand
+        from thetahat.store import dead_agents
 
         # The death of an agent does not change the store.
         key = " ".join(["stand", sweep_id, *sorted(dead_agents(self.store()))])
-        text = self.cached(key, lambda store: json.dumps(runs_stand(store, sweep_id)))
+        text = self.cached(key, lambda store: json.dumps(read(store, sweep_id)))
         return [tuple(row) for row in json.loads(text)]
 
     def pulse(self) -> str:

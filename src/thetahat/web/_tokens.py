@@ -66,9 +66,13 @@ def _make(place: Path, tokens: Tokens) -> None:
             file.write(f"acts {tokens.acts}\nreads {tokens.reads}\n")
             file.flush()
             os.fsync(file.fileno())
-        if place.exists():  # the other server was first: its tokens count
-            return
-        new.rename(place)
+        try:
+            os.link(new, place)
+        except FileExistsError:
+            return  # the other server was first: its tokens count
+        except OSError:  # a file system without such links
+            if not place.exists():
+                new.rename(place)
     finally:
         new.unlink(missing_ok=True)
 
