@@ -221,8 +221,8 @@ def test_sorting_grouping_and_columns(look, served, paths) -> None:
     page.wait_for_selector(".tabulator-col[tabulator-field='c.l2']")
 
 
-def test_choose_and_compare_and_export(look, served, paths, tmp_path) -> None:
-    page = look(served).open(paths["sweep"])
+def test_choose_and_compare_and_export(small_page, tmp_path) -> None:
+    page = small_page
     for row in range(3):
         page.locator(".tabulator-row input[type=checkbox]").nth(row).check()
     page.wait_for_selector("button:has-text('Compare 3')")
