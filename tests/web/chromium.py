@@ -51,7 +51,8 @@ class Browser:
         from playwright.sync_api import sync_playwright
 
         self._playwright = sync_playwright().start()
-        self.opened = self._playwright.chromium.launch(executable_path=where, args=ARGS)
+        start = self._playwright.chromium.launch
+        self.opened = start(executable_path=where, args=ARGS, timeout=240_000)
         self._loop = asyncio.get_running_loop()
         asyncio._set_running_loop(None)
 
