@@ -98,7 +98,7 @@ def test_own_tokens_may_stand_there(file) -> None:
 )
 def test_a_file_without_two_tokens_is_refused_and_left_as_it_is(file, text) -> None:
     write(file, text)
-    with pytest.raises(ConfigError, match="holds no tokens.*two lines.*remove it"):
+    with pytest.raises(ConfigError, match="is not as thetahat writes it: two lines.*remove it"):
         access_for("127.0.0.1", tokens=file)
     assert file.read_text(encoding="utf-8") == text
 

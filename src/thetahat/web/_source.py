@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import StoreError
-from thetahat.core.places import Place, Server, place_identity
+from thetahat.core.places import FILE, Place, Server, locate, place_identity
+from thetahat.core.shell import store_flag
 
 if TYPE_CHECKING:
     from thetahat.store import Store
@@ -45,9 +46,20 @@ class Source:
     @property
     def path(self) -> Place:
         """Where the store is, or would be."""
-        from thetahat.store import locate
-
         return locate(self.url)
+
+    @property
+    def flag(self) -> str:
+        """The flag that gives a command this store, without a password; empty for the default."""
+        if self.url is None:
+            return ""
+        place = self.path
+        with contextlib.suppress(StoreError):  # THETAHAT_STORE is no store
+            if place == locate():
+                return ""
+        if isinstance(place, Server):
+            return store_flag(place.split_password()[0].given)
+        return store_flag(str(place.parent if place.name == FILE else place))
 
     def store(self) -> Store:
         """Return the open store.

@@ -169,8 +169,9 @@ def _shown(file: SweepFile, asked: Asked) -> tuple[str, str]:
     return ranked_by(file)
 
 
-def run_page(store: Store, run: RunRow) -> dict[str, Any]:
+def run_page(source: Source, run: RunRow) -> dict[str, Any]:
     """Describe a run, without its curves."""
+    store = source.store()
     found = asdict(run)
     found |= {
         "status": str(run.status),
@@ -188,7 +189,9 @@ def run_page(store: Store, run: RunRow) -> dict[str, Any]:
     if run.status is Status.RUNNING and run.heartbeat:
         found["silent_s"] = _since(run.heartbeat)
     row = next((s for s in list_sweeps(store) if s.id == run.sweep_id), None)
-    found["again"] = [{"what": what, "command": line} for what, line in again(run, row)]
+    found["again"] = [
+        {"what": what, "command": line} for what, line in again(run, row, source.flag)
+    ]
     if row is not None:
         found["sweep"] = about(row, read_file(row.spec), with_text=False)
         found["seeds"] = _replicates(store, run, row, seeded=found["sweep"]["seeded"])

@@ -120,7 +120,7 @@ class SweepPage {
 
   drawEmpty() {
     fill(this.body, h("section.panel", {}, h("div.body", {}, h("div.empty", {}, h("h2", {}, "No run has begun yet"), h("p", {}, "Start an agent, here or on any machine that reaches the store:"),
-      command(`thetahat agent ${this.model.sweep.id}`), h("p", {}, "This page fills by itself.")))), this.filePanel());
+      command(`thetahat agent ${this.model.sweep.id}${window.thetahatStore}`), h("p", {}, "This page fills by itself.")))), this.filePanel());
   }
 
   drawHead() {
@@ -197,7 +197,7 @@ class SweepPage {
     const failed = this.model.sampled ? this.model.counts.failed || 0 : this.model.runs.filter((run) => run.status === "failed").length;
     const retry = async () => {
       const many = failed === 1 ? "1 failed run" : `${failed.toLocaleString("en")} failed runs`;
-      const told = `They wait in the queue from their beginning${over ? ", and no other runs begin" : ""}. Work on them with: thetahat agent ${sweep.id}`;
+      const told = `They wait in the queue from their beginning${over ? ", and no other runs begin" : ""}. Work on them with: thetahat agent ${sweep.id}${window.thetahatStore}`;
       if (await ask(`Run ${many} again?`, told, "Run them again")) await act("retry-failed");
     };
     return h("div.tools", {},
@@ -245,7 +245,7 @@ class SweepPage {
     const { sweep } = this.model;
     const made = panel("Sweep file and agents", "");
     this.agentsBox = h("div.s6.scroll", { tabindex: "0", role: "group", "aria-label": "agents" });
-    made.body.append(command(`thetahat agent ${sweep.id}`), h("div.grid", {}, h("div.s6", {}, h("pre.log", { tabindex: "0", "aria-label": "sweep file" }, sweep.text || "")), this.agentsBox));
+    made.body.append(command(`thetahat agent ${sweep.id}${window.thetahatStore}`), h("div.grid", {}, h("div.s6", {}, h("pre.log", { tabindex: "0", "aria-label": "sweep file" }, sweep.text || "")), this.agentsBox));
     this.drawAgents();
     return made.root;
   }
