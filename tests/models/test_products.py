@@ -1,13 +1,11 @@
-"""Products of one observation with a small kernel are those of ``@``.
-
-The module is private: no public name shows which way a product is computed.
-"""
+"""Products of one observation with a small kernel are those of ``@``."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+# Private: no public name shows which way a product is computed.
 from thetahat.models._products import product
 
 
