@@ -216,7 +216,8 @@ def _server(env: dict[str, str]) -> _Server | None:
                 number = theirs.fileno()
                 words = [sys.executable, __file__, str(number)]
                 null = subprocess.DEVNULL
-                process = _Own(words, env=own, stdin=null, pass_fds=(number,))
+                # In no folder of a test: it outlives them.
+                process = _Own(words, env=own, stdin=null, pass_fds=(number,), cwd="/")
             _servers[key] = _Server(link, own, process)
         server = _servers.get(key)
     return server if server and server.fits(env) else None

@@ -51,6 +51,7 @@ class SharedServer(_fork_server.ForkServer):
             [sys.executable, __file__, str(theirs.fileno())],
             env=dict(setup.env),
             stdin=subprocess.DEVNULL,
+            cwd="/",  # it outlives the folder of this test
             pass_fds=(theirs.fileno(),),
             start_new_session=True,
         )

@@ -56,7 +56,8 @@ def run_python(words: list[str], folder: Path, **more: str) -> tuple[int, str, s
 
 def said(err: str) -> str:
     """Standard error without the lines of progress, which a fit on a slow machine prints."""
-    return re.sub(r"^[\w.]+: epoch \d+/\d+  .*\n", "", err, flags=re.MULTILINE)
+    progress = r"epoch [\d,]+/[\d,]+  .*|it compiles; the first epoch has not ended"
+    return re.sub(rf"^[\w.]+: (?:{progress})\n", "", err, flags=re.MULTILINE)
 
 
 def run_thetahat(words: list[str], folder: Path, **more: str) -> tuple[int, str, str]:

@@ -277,7 +277,7 @@ def test_neither_jax_nor_numpy_nor_optuna_is_loaded(folder):
         "print(*(m for m in ('jax', 'numpy', 'optuna', 'scipy') if m in sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == ""

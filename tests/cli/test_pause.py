@@ -22,11 +22,13 @@ while True:
         os.killpg(child.pid, signal.SIGCONT)  # bg
 """
 """Runs one job: says when it has stopped, and goes on with it at the words bg and fg."""
+PATIENT = "from thetahat.cli.terminal import _live; _live._OBEYED_S = 240.0\n"
+"""The display waits for the main thread, which on a busy machine may compute for seconds."""
 
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_z_gives_the_terminal_back_and_fg_goes_on(folder, times) -> None:
-    (folder / "line.py").write_text(LINE)
+    (folder / "line.py").write_text(PATIENT + LINE)
     words = ["-c", SHELL, "line.py", "--epochs=2_000_000", "--N=4000", "--batch_size=4"]
     with Terminal(words, folder, 80) as terminal:
         for k in range(1, times + 1):
@@ -52,7 +54,7 @@ def test_ctrl_z_gives_the_terminal_back_and_fg_goes_on(folder, times) -> None:
 
 
 def test_in_the_background_nothing_is_drawn(folder) -> None:
-    (folder / "line.py").write_text(LINE)
+    (folder / "line.py").write_text(PATIENT + LINE)
     words = ["-c", SHELL, "line.py", "--epochs=2_000_000", "--N=4000", "--batch_size=4"]
     with Terminal(words, folder, 80) as terminal:
         terminal.wait_for(lambda: "val " in terminal.text())

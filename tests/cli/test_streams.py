@@ -37,7 +37,7 @@ def without(closed: str, words: list[str], folder: Path) -> tuple[int, str, str]
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     return child.returncode, child.stdout, child.stderr

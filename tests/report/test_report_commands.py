@@ -305,7 +305,7 @@ def program(*words: str, **env: str) -> subprocess.Popen[str]:
 
 def test_runs_and_show_load_neither_jax_nor_numpy(url: str) -> None:
     for words in (("runs",), ("show", "last")):
-        out, err = program(*words, "--store", url).communicate(timeout=60)
+        out, err = program(*words, "--store", url).communicate(timeout=240)
         assert out.count("\n") >= 5
         assert err.splitlines()[-1] == ""
 
@@ -322,7 +322,7 @@ def test_a_pipe_that_is_closed_early_is_no_error(url: str) -> None:
 
 def test_an_ascii_terminal_gets_ascii(url: str) -> None:
     for words in (("runs",), ("show", "mild")):
-        out, _ = program(*words, "--store", url, PYTHONIOENCODING="ascii").communicate(timeout=60)
+        out, _ = program(*words, "--store", url, PYTHONIOENCODING="ascii").communicate(timeout=240)
         assert out.isascii()
         assert "\\u" not in out
 

@@ -168,5 +168,5 @@ found = sampler("tpe")(space, SearchHistory(trials, 21, Objective("f")), 0, 5)
 print(sum(abs(config["x"] - 0.5) < 0.25 for config in found))
 """
     argv = [sys.executable, "-c", code]
-    done = subprocess.run(argv, text=True, capture_output=True, check=False, timeout=120)
+    done = subprocess.run(argv, text=True, capture_output=True, check=False, timeout=240)
     assert done.stdout == "5\n", done.stderr

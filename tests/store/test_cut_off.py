@@ -99,7 +99,7 @@ class Machines:
     def call(self, words: Sequence[str]) -> str:
         """Run a Python on the first machine to its end; return its output."""
         child = self.start(words)
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=240)
         assert child.returncode == 0, err
         return out
 
@@ -133,7 +133,7 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
 
 def ended(child: subprocess.Popen[str]) -> tuple[int, str]:
     """The exit code and the messages of a child that has ended."""
-    _, err = child.communicate(timeout=120)
+    _, err = child.communicate(timeout=240)
     return child.returncode, err
 
 

@@ -75,8 +75,9 @@ def test_every_listing_of_a_sweep_has_them_queued(left) -> None:
     found = ["finished", "queued", "queued"]
     assert [str(run.status) for run in tried_runs(store, sweep)] == found
     assert run_values(store, sweep, ["status"])[1]["status"] == found
-    assert [row[2] for row in sorted(metric_series(store, sweep, "val_risk"))] == found
-    assert [row[0] for row in runs_stand(store, sweep)] == ["finished", "queued"]
+    stand, series = metric_series(store, sweep, "val_risk")
+    assert [row[2] for row in sorted(series)] == found
+    assert [row[0] for row in stand] == ["finished", "queued"] and stand == runs_stand(store, sweep)
     assert [str(run.status) for run in standing_runs(store, sweep_id=sweep)] == found
 
 

@@ -33,7 +33,7 @@ def script(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
         env=env,
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
@@ -50,7 +50,7 @@ def test_log_and_finish(store: Store) -> None:
     assert (seen.best_val_risk, seen.best_epoch) == (0.0, 0)
     assert seen.config == run.config == {"lr": 0.1}
     assert seen.total_seconds is not None
-    assert seen.total_seconds < 30
+    assert 0 < seen.total_seconds < 300
     history = store.history(run.id)
     np.testing.assert_array_equal(history["step"], range(5))
     np.testing.assert_allclose(history["loss"], 1 / np.arange(1.0, 6.0))
@@ -185,7 +185,10 @@ def test_more_rows_than_the_buffer_holds(store: Store) -> None:
     np.testing.assert_array_equal(store.history(run.id)["loss"], np.arange(10_000.0))
 
 
-def test_a_write_that_failed_is_raised_and_can_be_done_again(tmp_path: Path) -> None:
+def test_a_write_that_failed_is_raised_and_can_be_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thetahat.store._live_run.FLUSH_S", 600.0)  # its thread writes nothing
     with open_store(tmp_path, timeout_s=0.1) as store:
         run = start(store=store)
         run.log({"loss": 1.0})

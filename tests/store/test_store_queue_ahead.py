@@ -185,6 +185,6 @@ def test_an_agent_waits_for_the_write_lock_and_then_claims(store) -> None:
             with pytest.raises(StoreError, match=r"has been locked by another program for 0\.2 s"):
                 impatient.claim(1, grid_of(9))
             assert claimed == []
-        waits.join(60)
+        waits.join(240)
         assert [xs(claim.fresh) for claim in claimed] == [[1]]
         assert xs(impatient.claim(1, grid_of(9)).fresh) == [2]

@@ -19,9 +19,11 @@ from thetahat.store import (
     NewSweep,
     Store,
     create_sweep,
+    has_more_runs,
     metric_series,
     open_store,
     read_condition,
+    runs_stand,
     value_of,
 )
 
@@ -308,6 +310,19 @@ def test_unknown_and_ambiguous_names(store: Store) -> None:
     assert str(caught.value) == "'ol' could be any of 2 runs: ols-5, ols; give more of the name"
 
 
+def test_a_run_is_found_by_the_id_that_its_program_gave(store: Store) -> None:
+    for labels in ({"id": "mine"}, {"id": "Zürich-7", "project": "a"}, {"tags": ["mine"]}):
+        store.create_run(labels=labels)
+    first, second, third = sorted(store.runs(), key=lambda run: run.number)
+    assert store.run("mine").id == first.id and store.run("Zürich-7").id == second.id
+    named = store.create_run(name="mine")
+    assert store.run("mine").id == named.id, "a name counts before it"
+    assert store.run(third.name[:-1]).id == third.id
+    store.create_run(labels={"id": "Zürich-7", "project": "b"})
+    with pytest.raises(StoreError, match="2 runs have the id 'Zürich-7': .*; give a name"):
+        store.run("Zürich-7")
+
+
 def test_notices_stay_with_their_run(store: Store) -> None:
     one, two = store.create_run(), store.create_run()
     with store.batch() as writer:
@@ -329,9 +344,11 @@ def test_a_metric_of_all_runs_is_as_it_was_logged(store: Store) -> None:
         run = store.create_run({}, sweep_id=sweep)
         store.finish_run(run.id, status="finished", metrics={"a": value, "b.c": 1.5})
     lacking = store.create_run({}, sweep_id=sweep)
-    found = sorted(metric_series(store, sweep, "a"))
+    found = sorted(metric_series(store, sweep, "a")[1])
     assert [row[4] for row in found] == [*logged, None]
     assert [row[0] for row in found] == list(range(1, 9)) and found[-1][1] == lacking.id
     assert [row[2] for row in found] == ["finished"] * 7 + [str(lacking.status)]
-    assert [row[4] for row in sorted(metric_series(store, sweep, "b.c"))] == [1.5] * 7 + [None]
-    assert metric_series(store, "none", "a") == []
+    assert [row[4] for row in sorted(metric_series(store, sweep, "b.c")[1])] == [1.5] * 7 + [None]
+    assert metric_series(store, sweep, "a")[0] == runs_stand(store, sweep)
+    assert metric_series(store, "none", "a") == ([], [])
+    assert [has_more_runs(store, sweep, n) for n in (7, 8)] == [True, False]

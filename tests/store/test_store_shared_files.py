@@ -35,7 +35,7 @@ def told(store: Store) -> list[list[str]]:
 
 def python(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-c", textwrap.dedent(text), str(folder)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_runs_of_a_process_share_one_file(store: Store) -> None:

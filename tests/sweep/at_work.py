@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,11 @@ class At:
         self._children: list[Child] = []
 
     def write(self, name: str, text: str) -> Path:
+        """Write a file at once: no reader sees the half of it."""
         path = self.folder / name
-        path.write_text(text, encoding="utf-8")
+        new = path.with_name(f".{path.name}.new")
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, path)
         return path
 
     def sweep(self, text: str, program: str | None = None, name: str = "sweep.yaml") -> str:
@@ -89,9 +93,12 @@ class At:
         with self.store() as store:
             return store.history(run.id)
 
-    def start(self, *words: str, **env: str) -> Child:
-        """The command in a child, whose output is kept and whom Ctrl-C reaches."""
-        child = start(["-c", COMMAND, *words], self.folder, **env)
+    def start(self, *words: str, before: str = "", **env: str) -> Child:
+        """The command in a child, whose output is kept and whom Ctrl-C reaches.
+
+        Args:    before: code that the child runs first.
+        """
+        child = start(["-c", before + COMMAND, *words], self.folder, **env)
         self._children.append(child)
         return child
 

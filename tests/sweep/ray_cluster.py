@@ -57,7 +57,7 @@ class RayCluster:
 
     def close(self) -> None:
         """End the cluster, and remove its files."""
-        self._server.communicate("\n", timeout=60)
+        self._server.communicate("\n", timeout=240)
         self.network.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -104,7 +104,7 @@ class SlurmCluster:
             self._serve("slurmctld", "-D", "-c", "-f", str(self.conf))
             for name in names:
                 self.start_node(name)
-            self.wait_for(lambda: self._count_idle() == nodes, 60)
+            self.wait_for(lambda: self._count_idle() == nodes)
         except BaseException:
             self.close()
             raise
@@ -130,7 +130,7 @@ class SlurmCluster:
         rows = self.call("squeue", "-h", "-r", "-o", "%i %T").split("\n")
         return dict(row.split() for row in rows if row.strip())
 
-    def wait_for(self, holds: Callable[[], bool], patience_s: float) -> None:
+    def wait_for(self, holds: Callable[[], bool], patience_s: float = 240.0) -> None:
         """Wait until something holds that programs of Slurm are asked for."""
         give_up = time.monotonic() + patience_s
         while not holds():
@@ -139,7 +139,7 @@ class SlurmCluster:
                 raise AssertionError(f"it never came; the tasks: {self.tasks()}\n{said}")
             time.sleep(0.3)
 
-    def wait_for_end(self, job: str, patience_s: float, done: Callable[[], bool]) -> None:
+    def wait_for_end(self, job: str, done: Callable[[], bool]) -> None:
         """Wait until an array has ended; tasks that Slurm queued again start without its delay.
 
         Args:    done: whether its work is done: a task that starts again is in no list for a moment.
@@ -158,7 +158,7 @@ class SlurmCluster:
                 self.call("scontrol", "update", f"JobId={task}", "StartTime=now")
             return not any(task.startswith(f"{job}_") for task in tasks) and done()
 
-        self.wait_for(over, patience_s)
+        self.wait_for(over, 400.0)
 
     def node_of(self, task: str) -> str:
         """The node on which a task runs."""
@@ -220,7 +220,7 @@ class SlurmCluster:
         words += [f"--socket={folder}/run/munge.socket", f"--pid-file={folder}/run/munged.pid"]
         words += [f"--log-file={folder}/log/munged.log", f"--seed-file={folder}/lib/munge.seed"]
         self._servers.append(self._popen([*prefix, f"{_SBIN}/{words[0]}", *words[1:]]))
-        until((folder / "run" / "munge.socket").exists, 30)
+        until((folder / "run" / "munge.socket").exists)
 
     def _serve(self, program: str, *words: str) -> subprocess.Popen[bytes]:
         """Start a server of Slurm in the network of the cluster."""

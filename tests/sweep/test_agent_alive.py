@@ -8,8 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from at_work import LOSES
 
 from children import environment
+from thetahat.store import list_agents
 
 # Signs of life are tested with clocks and processes that an agent has not.
 from thetahat.sweep.agent._liveness import AgentWatch, host_name, proof_of_life
@@ -22,6 +24,8 @@ with proof_of_life(Path(sys.argv[1]), "other"):
     print("ready", flush=True)
     time.sleep(600)
 """
+
+ONE = "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {lr: {value: 1}}"
 
 
 def agent(name: str, host: str, heartbeat: str = "t0", pid: int = 1) -> dict[str, object]:
@@ -65,6 +69,8 @@ def test_agent_watch_takes_the_lease_of_a_stopped_agent_of_this_machine(tmp_path
         assert watch.dead([other], 0.0) == watch.dead([other], 59.0) == []
         assert watch.dead([other], 61.0) == ["other"]
         assert watch.is_stopped(other)
+        # It keeps its lock: without one, it would be taken for dead as soon as it goes on.
+        watch.forget(["other"])
         child.send_signal(signal.SIGCONT)
         os.waitid(os.P_PID, child.pid, os.WCONTINUED | os.WNOWAIT)
         assert watch.dead([other], 62.0) == []
@@ -92,3 +98,17 @@ def test_proof_of_life_removes_its_lock_and_watching_leaves_it(tmp_path) -> None
     watch = AgentWatch(tmp_path)
     for _ in range(2):
         assert watch.dead([agent("left", host_name())]) == ["left"]
+
+
+def test_an_agent_removes_the_locks_that_killed_agents_left(at, thetahat) -> None:
+    code, _, err = thetahat("sweep", at.sweep(ONE, LOSES), "--run")
+    assert code == 0, err
+    with at.store() as store:
+        (first,) = list_agents(store)
+    # Killed after it had ended, and before it could remove its lock; and one that only begins.
+    folder = at.folder / ".thetahat" / "agents"
+    (folder / f"{first['id']}.lock").touch()
+    (folder / "begins.lock").touch()
+    code, _, err = thetahat("sweep", at.sweep(ONE, LOSES), "--run")
+    assert code == 0, err
+    assert os.listdir(folder) == ["begins.lock"]

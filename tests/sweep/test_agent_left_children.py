@@ -95,7 +95,7 @@ def test_pool_fails_only_the_run_whose_worker_crashed_and_left_a_child(
     program = DIES.replace("HOW", repr(how)).replace("END", end)
     began = time.monotonic()
     code, _, err = thetahat("sweep", at.sweep(SWEEP, program), "--run", "--workers", workers)
-    assert time.monotonic() - began < LONG_S / 4
+    assert time.monotonic() - began < LONG_S
     runs = {run.config["width"]: run for run in at.runs()}
     assert code == 1, err
     assert {width: str(run.status) for width, run in runs.items()} == {5: "failed", 3: "finished"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -88,9 +89,13 @@ def test_agent_ends_when_its_store_is_removed(at, how) -> None:
     child = at.start("sweep", at.sweep(text, LOSES + AFTER_ONE), "--run", "--workers", "1")
     until(lambda: at.any() and any(str(r.status) == "finished" for r in at.runs()))
     sweep, store, away = at.row().id, at.folder / ".thetahat", at.folder / "away"
+    # Else the agent may look between the two steps of a replacement.
+    child.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
     store.rename(away)
     if how == "replaced":
         at.store().close()
+    child.send_signal(signal.SIGCONT)
     _, err = child.communicate()
     assert child.returncode == 2, err
     what = "is no longer there" if how == "moved" else "was replaced by another"

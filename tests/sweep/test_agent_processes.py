@@ -9,11 +9,8 @@ from collections import Counter
 import pytest
 from at_work import LOSES
 
-from children import HOLD
+from children import HOLD, until
 from thetahat.sweep import Work
-
-# How long is long.
-from thetahat.sweep.processes import _silence
 
 # The number of cores and processes is a pure function of the machine.
 from thetahat.sweep.workers._connection import count_cores
@@ -95,26 +92,29 @@ def test_a_failed_run_is_retried_as_often_as_asked(at, thetahat) -> None:
 
 
 def test_a_run_that_takes_too_long_is_ended(at, thetahat) -> None:
-    program = LOSES + HOLD + "if given['lr'] == '0.3': hold()\n"
-    file = at.sweep(GRID.replace("[2, 3]", "[2]"), program)
-    code, _, _ = thetahat("sweep", file, "--run", "--timeout", "3")
-    assert code == 1
+    program = LOSES + HOLD + "if given['epochs'] == '3': hold()\n"
+    quick, long = (GRID.replace("[2, 3]", epochs) for epochs in ("[2]", "[3]"))
+    # A limit of seconds is short for a program of a machine that is busy.
+    assert thetahat("sweep", at.sweep(quick, program), "--run", "--timeout", "600")[0] == 0
+    assert [(str(run.status), run.reason) for run in at.runs()] == [("finished", "")] * 2
+    assert thetahat("sweep", at.sweep(long, program), "--run", "--timeout", "0.5")[0] == 1
     assert [(str(run.status), run.reason) for run in at.runs()] == [
-        ("finished", ""),
-        ("failed", "timed out after 3 s"),
-    ]
+        ("failed", "timed out after 0.5 s")
+    ] * 2
 
 
-def test_a_program_that_says_nothing_for_long_is_noted_with_its_last_line(
-    at, thetahat, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_silence, "QUIET_S", 0.3)
-    program = "import sys, time\nprint('waiting for a child', file=sys.stderr)\ntime.sleep(1.5)\n"
+def test_a_program_that_says_nothing_for_long_is_noted_with_its_last_line(at) -> None:
+    program = HOLD + "import sys\nprint('waiting for a child', file=sys.stderr)\nhold()\n"
     file = at.sweep(GRID.replace("[2, 3]", "[2]").replace("[0.1, 0.3]", "[0.1]"), program + LOSES)
-    code, _, err = thetahat("sweep", file, "--run")
+    before = "from thetahat.sweep.processes import _silence; _silence.QUIET_S = 0.3\n"
+    child = at.start("sweep", file, "--run", before=before)
+    # Before it has said anything, a slow program may be noted without a last line.
+    until(lambda: "; its last line: waiting for a child." in child.said())
+    at.go()
+    _, err = child.communicate()
     (run,) = at.runs()
     said = f"{run.name}: no output and no metric for 0 minutes; its last line: waiting for a child."
-    assert (code, said in err) == (0, True)
+    assert (child.returncode, said in err) == (0, True), err
     with at.store() as store:
         assert any(note.startswith(said) for note in store.notices(run.id))
 

@@ -282,7 +282,7 @@ SLOW = """\
 import json, pathlib, sys, time
 given = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
 x = float(given["x"])
-for step in range(400 if x > 1 else 3):
+for step in range(10_000 if x > 1 else 3):
     sys.stdout.write(json.dumps({"a": x + 1 / (step + 1), "step": step}) + "\\n")
     sys.stdout.flush()
     if x > 1 and step > 2:

@@ -102,7 +102,7 @@ def test_forked_workers_have_their_own_output_numbers_and_device(at) -> None:
         assert parent(third.ready.pid) == parent_pid
     finally:
         for worker in workers:
-            worker.close()
+            worker.close(patience_s=240.0)
     # With the last of them it ends too.
     assert [worker.process.poll() for worker in workers] == [-9, 0, 0]
     assert not alive(parent_pid)
@@ -127,7 +127,7 @@ def test_workers_outlive_their_fork_server(at) -> None:
     worker.kill()
     worker.close()
     assert worker.process.poll() == -9
-    other.close()
+    other.close(patience_s=240.0)
     assert other.process.poll() == 0
 
 

@@ -13,7 +13,7 @@ from ray_cluster import RayCluster, lacking_ray
 
 from children import COMMAND, HOLD, environment, until
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
 GRID = """\
 program: train.py
@@ -78,7 +78,7 @@ def wait_until_began(at, n: int, command: subprocess.Popen) -> None:
         assert command.poll() is None, command.communicate()
         return len(seen(at, "began")) == n
 
-    until(holds, 120)
+    until(holds)
 
 
 def test_ctrl_c_returns_the_runs_of_agents_on_ray(at, thetahat, cluster, launch) -> None:
@@ -86,7 +86,7 @@ def test_ctrl_c_returns_the_runs_of_agents_on_ray(at, thetahat, cluster, launch)
     command = launch("last", "--agents", "1")
     wait_until_began(at, 1, command)
     command.send_signal(signal.SIGINT)
-    _, err = command.communicate(timeout=120)
+    _, err = command.communicate(timeout=400)
     assert command.returncode == 130
     assert "note: stopping the agents; their runs go back to the queue" in err
     assert [(str(run.status), run.failures) for run in at.runs()] == [("queued", 0)]
@@ -100,7 +100,7 @@ def test_a_sweep_ends_by_itself_after_the_loss_of_a_node(at, thetahat, cluster, 
     # The other agent is busy: this is a new one, on the other node.
     wait_until_began(at, 3, command)
     at.go()
-    out, err = command.communicate(timeout=120)
+    out, err = command.communicate(timeout=400)
     assert command.returncode == 0, err
     assert "finished: 5 runs" in out
     assert Counter(seen(at, "ended")) == dict.fromkeys("12345", 1)

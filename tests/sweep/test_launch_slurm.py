@@ -13,7 +13,7 @@ from slurm_cluster import SlurmCluster, lacking_slurm
 
 from children import COMMAND, HOLD, environment, until
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(600)]
 
 GRID = """\
 program: train.py
@@ -87,13 +87,13 @@ def test_an_agent_near_its_time_limit_hands_back_and_goes_on(at, thetahat, clust
     thetahat("sweep", at.sweep(GRID, PROGRAM))
     out = launch("last", "--slurm", "--cpus", "2", "--time", "30", "--format", "json")
     job = json.loads(out)["job"]
-    until(lambda: len(seen(at, "began")) == 2, 60)
+    until(lambda: len(seen(at, "began")) == 2)
     # As Slurm does two minutes before the limit.
     cluster.call("scancel", "--batch", "--signal=USR1", f"{job}_0")
-    until(lambda: waits(at) == 2, 30)
-    cluster.wait_for(lambda: cluster.tasks() == {f"{job}_0": "PENDING"}, 30)
+    until(lambda: waits(at) == 2)
+    cluster.wait_for(lambda: cluster.tasks() == {f"{job}_0": "PENDING"})
     at.go()
-    cluster.wait_for_end(job, 150, lambda: len(seen(at, "ended")) == 8)
+    cluster.wait_for_end(job, lambda: len(seen(at, "ended")) == 8)
     assert_each_point_once(at)
     assert [run.attempt for run in at.runs()] == [2, 2, 1, 1, 1, 1, 1, 1]
 
@@ -104,16 +104,16 @@ def test_a_sweep_ends_by_itself_after_a_requeue_and_the_loss_of_a_node(
     thetahat("sweep", at.sweep(GRID, PROGRAM))
     out = launch("last", "--slurm", "--agents", "2", "--cpus", "2", "--format", "json")
     job = json.loads(out)["job"]
-    until(lambda: len(seen(at, "began")) == 4, 60)
+    until(lambda: len(seen(at, "began")) == 4)
     (row,) = json.loads(launch("--status", "--format", "json"))
     assert (row["job"], row["agents"], row["running"], row["ended"]) == (job, 2, 2, 0)
     assert (row["nodes"], row["runs_over"], row["state"]) == ("n1, n2", "0 of 8", "running")
     lost = cluster.node_of(f"{job}_1")
     cluster.call("scontrol", "requeue", f"{job}_0")
-    until(lambda: waits(at) == 2, 30)
+    until(lambda: waits(at) == 2)
     cluster.kill_node(lost)
     at.go()
-    cluster.wait_for_end(job, 120, lambda: len(seen(at, "ended")) == 8)
+    cluster.wait_for_end(job, lambda: len(seen(at, "ended")) == 8)
     assert_each_point_once(at)
     assert sorted(run.attempt for run in at.runs()) == [1, 1, 1, 1, 2, 2, 2, 2]
     assert {node for _, node in seen(at, "began")[4:]} == {"n1", "n2"} - {lost}

@@ -52,7 +52,10 @@ def done(at) -> list[str]:
     return [str(run.status) for run in at.runs()]
 
 
-def test_a_file_that_another_machine_works_in_is_refused(at, thetahat, beating) -> None:
+def test_a_file_that_another_machine_works_in_is_refused(
+    at, thetahat, beating, monkeypatch
+) -> None:
+    monkeypatch.setattr(_one_machine, "WATCH_S", 240.0)  # it ends at the first beat
     code, _, err = thetahat(*AGENT)
     assert code == 2
     path = at.folder / ".thetahat" / "store.db"

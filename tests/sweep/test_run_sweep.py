@@ -17,7 +17,7 @@ import pytest
 from at_work import LOSES
 
 import thetahat as th
-from children import SOURCE
+from children import SOURCE, until
 from thetahat.core import ConfigError, Interrupted
 
 GRID = {
@@ -456,8 +456,12 @@ def test_a_background_agent_ends_with_python(folder):
     assert (process.returncode, said) == (0, "")
     runs = th.open_sweep().runs
     assert {str(run.status) for run in runs} == {"queued"} and any(run.epochs for run in runs)
-    left = [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(folder)]
-    assert [p for p in left if p.pid != os.getpid()] == []
+
+    def left() -> list[psutil.Process]:
+        found = [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(folder)]
+        return [p for p in found if p.pid != os.getpid()]
+
+    until(lambda: not left())
 
 
 def test_interrupted_carries_the_sweep():

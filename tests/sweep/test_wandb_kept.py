@@ -40,11 +40,16 @@ parameters:
 
 def run_pages(at, run: str) -> dict:
     """A run as its page gets it."""
-    # The page of a run without a server.
+    # The page of a run without a server, and where it reads the store.
+    from thetahat.web._source import Source
     from thetahat.web._views import run_page
 
     with at.store() as store:
-        return run_page(store, store.run(run))
+        source = Source(store.path)
+    try:
+        return run_page(source, source.store().run(run))
+    finally:
+        source.close()
 
 
 @pytest.mark.parametrize("package", ["local", "real"])

@@ -27,7 +27,7 @@ from thetahat.tracking import _start
 
 SOURCE = str(Path(thetahat.__file__).parents[1])
 RUN_ID = "abc"
-LIMIT_S = 120
+LIMIT_S = 240
 
 
 @pytest.fixture

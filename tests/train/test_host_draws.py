@@ -15,7 +15,7 @@ import thetahat as th
 from thetahat.train import Hyper
 
 # How a first state is drawn shows in no result.
-from thetahat.train.jax import _host_draws, _init
+from thetahat.train.jax import _host_draws, _init, _random_draws
 from thetahat.train.jax._host_draws import host_draws
 from thetahat.train.jax._init import Beginning
 from thetahat.train.jax._precision import precision
@@ -152,9 +152,9 @@ def test_nets_of_any_size_begin_by_one_program(monkeypatch: pytest.MonkeyPatch) 
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("a program of its own")
 
-    monkeypatch.setattr(_host_draws, "compiled", type(_host_draws.compiled)())
-    monkeypatch.setattr(_host_draws, "load", lambda key: None)
-    monkeypatch.setattr(_host_draws, "compile_draw", compile_draw)
+    monkeypatch.setattr(_random_draws, "compiled", type(_random_draws.compiled)())
+    monkeypatch.setattr(_random_draws, "load", lambda key: None)
+    monkeypatch.setattr(_random_draws, "compile_draw", compile_draw)
     monkeypatch.setattr(_init, "compile_draw", never)
     for width, depth in ((3, 1), (50, 2)):
         task = net(

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 import thetahat as th
+from thetahat import risk
 from thetahat.core.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -330,6 +331,14 @@ def test_a_tables_numbers_are_refused_by_the_name_of_their_column() -> None:
         r" for classes",
         str(caught.value),
     )
+
+
+def test_a_loss_of_counts_does_not_ask_for_classes() -> None:
+    need = risk.Need(lambda k: "counts, at least 0", lambda y, k: y >= 0)
+    loss = risk.Loss("poisson", lambda h, y: jnp.exp(h) - y * h, risk.PREDICTION, need)
+    with pytest.raises(DataError) as caught:
+        th.fit(th.Task(th.models.Linear(2), table(THREE - 1), loss=loss, epochs=2))
+    assert str(caught.value).endswith("poisson needs counts, at least 0: fix or drop those rows")
 
 
 def test_classes_are_refused_under_a_loss_of_numbers() -> None:

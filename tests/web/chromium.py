@@ -24,6 +24,8 @@ SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 """Where pictures are kept, to be looked at, if SHOTS=1 is set: they take longer than most tests."""
 _TABS: list[Watched] = []
 """Open tabs: they are closed before their server is, whose end is not their fault."""
+_FILLED = """!document.querySelector("section[aria-label='Runs']")
+  || document.querySelector('main').dataset.rows !== undefined"""
 _SERVE = "import sys; from thetahat.cli import run; sys.exit(run(sys.argv[1:]))"
 
 
@@ -128,14 +130,18 @@ class Watched:
         self.wrong.append(f"a dialog: {dialog.message}")
         dialog.dismiss()
 
-    def open(self, path: str) -> Any:
-        """Go to a path of the page and wait until it has drawn itself."""
+    def open(self, path: str, *, charts: bool = True) -> Any:
+        """Go to a path of the page and wait until it has drawn itself, with the charts in sight."""
         if self._entrance:
             self.page.goto(self._entrance)
             self.page.wait_for_selector('main[aria-busy="false"]')
             self._entrance = ""
         self.page.goto(self.root + path)
         self.page.wait_for_selector('main[aria-busy="false"]')
+        # The table of a sweep is filled, and charts are drawn, after the page.
+        until(self.page, _FILLED)
+        if charts:
+            drawn(self.page)
         settle(self.page)
         return self.page
 
@@ -204,6 +210,17 @@ def settle(page: Any) -> None:
     page.evaluate(
         "new Promise((done) => requestIdleCallback(() => requestAnimationFrame(() =>"
         " requestAnimationFrame(() => requestIdleCallback(() => done())))))"
+    )
+
+
+def drawn(page: Any) -> None:
+    """Wait until the charts in sight are drawn: their library is loaded after the page."""
+    until(
+        page,
+        """[...document.querySelectorAll('.chart')].every((box) => {
+          const { top, bottom, width } = box.getBoundingClientRect();
+          return !width || bottom < 0 || top > innerHeight || box.querySelector('canvas');
+        })""",
     )
 
 

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from chromium import count, eventually, picture, settle, until
+from chromium import count, drawn, eventually, picture, settle, until
 
 pytestmark = pytest.mark.browser
 
@@ -161,6 +161,7 @@ def test_brushing_filters_the_table(look, served, paths) -> None:
     tab = look(served)
     page = tab.open(paths["sweep"])
     page.locator("section[aria-label='Parallel coordinates']").scroll_into_view_if_needed()
+    drawn(page)
     drag_along(page, 0, 7, 0.05, 0.35)
     until(page, "Number(document.querySelector('main').dataset.rows) < 200")
     kept = count(page)
@@ -172,6 +173,7 @@ def test_brushing_filters_the_table(look, served, paths) -> None:
     tab.shot("sweep-brushed")
     page.reload()
     until(page, f"document.querySelector('main').dataset.rows === '{kept}'")
+    drawn(page)
     drag_along(page, 1, 7, 0.0, 0.3)
     until(page, f"Number(document.querySelector('main').dataset.rows) < {kept}")
     assert page.locator(".chip").count() == 2

@@ -316,7 +316,7 @@ def test_an_edited_file_is_another_edition(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_small_answers_do_not_wait_for_acknowledgements() -> None:
-    with _server._listen("127.0.0.1", 0) as listening:
+    with _server._listen("127.0.0.1", 0, "") as listening:
         # asyncio turns Nagle's algorithm off only where a socket says that it is TCP.
         assert listening.proto == socket.IPPROTO_TCP
 

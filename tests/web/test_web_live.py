@@ -161,12 +161,33 @@ def test_an_agent_that_writes_a_thousand_records_a_second(look, tmp_path) -> Non
                 # What comes live is thinned too: the memory of the tab does not grow for ever.
                 more = list(range(10**6, 10**6 + 15_000))
                 store.log_block(run, {"step": more, "loss": [1.0] * len(more)})
-                page.wait_for_selector(
-                    r"text=/[1-7],\d+ of [1-9]\d+,\d+ records drawn/", timeout=60000
-                )
+                page.wait_for_selector(r"text=/[1-7],\d+ of [1-9]\d+,\d+ records drawn/")
         finally:
             over.set()
             writer.join()
+
+
+def test_a_panel_whose_numbers_are_refused_says_so_and_asks_again(look, tmp_path) -> None:
+    with open_store(tmp_path) as store:
+        sweep = stores.tuning_sweep(store, 12, 10)
+        with serving(tmp_path) as url:
+            tab = look(url)
+            why = {"error": "the store is away", "store": False}
+            refused = {name: f"**/{name}?*" for name in ("importance", "groups")}
+            for path in refused.values():
+                tab.page.route(path, lambda route: route.fulfill(status=503, json=why))
+            page = tab.open(f"/sweep/{sweep.id}?over=width")
+            panels = [
+                page.locator(f"section[aria-label='{n}']") for n in ("What matters", "Over seeds")
+            ]
+            for panel in panels:
+                panel.get_by_text("the store is away").wait_for()
+            for path in refused.values():
+                tab.page.unroute(path)
+            set_state(store, sweep.id, "paused")
+            for panel in panels:
+                panel.locator("tbody tr").first.wait_for()
+                assert "the store is away" not in panel.inner_text()
 
 
 def test_a_store_deleted_while_the_page_is_open(look, tmp_path) -> None:

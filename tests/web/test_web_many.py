@@ -163,6 +163,7 @@ def test_what_chance_reaches_is_never_said_to_be_more_than_all(look, served, pat
     tab.page.route("**/importance?*", lambda route: route.fulfill(json=answer))
     page = tab.open(paths["sweep"])
     rows = page.locator("section[aria-label='What matters'] tbody tr")
+    rows.nth(1).wait_for()
     titles = [row.locator(".meter").first.get_attribute("title") for row in rows.all()]
     assert titles == [
         "share 0.6; by chance any: more than all together",
@@ -189,6 +190,6 @@ def test_the_page_says_why_importance_says_nothing(
     tab = look(served)
     tab.page.route("**/importance?*", lambda route: route.fulfill(json=answer))
     panel = tab.open(paths["sweep"]).locator("section[aria-label='What matters']")
-    assert f"{settings} settings of 200 runs. " in panel.inner_text()
+    panel.get_by_text(f"{settings} settings of 200 runs. ").wait_for()
     assert says in panel.inner_text()
     assert "interval" not in (panel.locator(".signed").get_attribute("title") or "")

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,12 @@ import stores
 from chromium import Watched, settle, until
 from reverse_proxy import proxy
 
+from held_ports import HeldPort
 from thetahat.core.errors import ConfigError
 from thetahat.store import find_sweep, open_store
-from thetahat.web import access_for
+
+# The usual port, which another server has.
+from thetahat.web import _server, access_for, serve
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 
@@ -85,7 +88,8 @@ def test_behind_a_proxy_links_cookies_and_origins_are_those_of_its_address(
     assert name == ("thetahat-8642" if ":" in host else "thetahat") + "-teams-wages"
     sent = {"cookie": cookie.split(";")[0]}
     page = client.get(f"{path}/sweep/x", headers=sent).text
-    assert '<html data-root="/teams/wages" lang="en">' in page
+    about = f'data-root="/teams/wages" data-behind="{PUBLIC}" data-store=" --store {used}"'
+    assert f'<html {about} lang="en">' in page
     addresses = set(re.findall(r'(?:href|src)="(/[^"]*)"', page))
     assert len(addresses) > 5
     assert all(address.startswith("/teams/wages/") for address in addresses)
@@ -99,20 +103,42 @@ def test_behind_a_proxy_links_cookies_and_origins_are_those_of_its_address(
 
 
 @pytest.mark.parametrize(
-    "given",
-    ["lab.example.org", "ftp://a/b", "http://a/b?c=d", 'http://a/"x', "http://a b/", "http:///a"],
+    ("given", "why"),
+    [
+        ("lab.example.org", "it does not begin with http:// or https://"),
+        ("ftp://a/b", "it does not begin with http:// or https://"),
+        ("http://a/b?c=d", "it has ? or # in it"),
+        ("http://ann@a/b", "it names a user"),
+        ('http://a/"x', "after the scheme it may have letters of English.*"),
+        ("http://a b/", "after the scheme it may have letters of English.*"),
+        ("http:///a", "after the scheme it may have letters of English.*"),
+        ("http://a/wäges", "after the scheme it may have letters of English.*"),
+        ("http://a:99999/b", "there is no port 99999"),
+        ("http://a/../b", "its path has . or .. in it"),
+    ],
 )
-def test_what_is_no_address_of_a_proxy_is_refused(given) -> None:
-    with pytest.raises(ConfigError, match="is not an address of a proxy; give one such as https"):
+def test_what_is_no_address_of_a_proxy_is_refused(given, why) -> None:
+    said = rf"is not an address of a proxy \({why}\); give one such as https"
+    with pytest.raises(ConfigError, match=said.replace("?", r"\?").replace("..", r"\.\.")):
         access_for("127.0.0.1", behind=given)
 
 
-def free_ports(n: int) -> list[int]:
-    with ExitStack() as held:
-        free = [held.enter_context(socket.socket()) for _ in range(n)]
-        for one in free:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in free]
+def test_the_address_of_a_proxy_is_compared_as_browsers_write_it() -> None:
+    behind = access_for("127.0.0.1", behind="HTTPS://Lab.Example.org:443/Wages/").behind
+    assert behind is not None
+    assert (behind.url, behind.origin) == (
+        "https://lab.example.org/Wages",
+        "https://lab.example.org",
+    )
+
+
+def test_behind_a_proxy_no_other_port_is_taken_than_the_one_it_knows(tmp_path, monkeypatch) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        monkeypatch.setattr(_server, "PORT", other.getsockname()[1])
+        with pytest.raises(ConfigError, match="give --port another one, to which the proxy passes"):
+            serve(tmp_path, behind=PUBLIC, browser=False)
 
 
 @contextmanager
@@ -144,8 +170,10 @@ def page_behind(place: str, port: int, public: str, *flags: str) -> Iterator[tup
 @contextmanager
 def pages_behind(places: Mapping[str, str]) -> Iterator[list[tuple[str, str]]]:
     """A page for each path of one proxy: its addresses, in the order of the paths."""
-    ports = dict(zip(places, free_ports(len(places)), strict=True))
-    with proxy(ports) as public, ExitStack() as pages:
+    with ExitStack() as pages:
+        held = {root: pages.enter_context(closing(HeldPort())) for root in places}
+        ports = {root: port.number for root, port in held.items()}
+        public = pages.enter_context(proxy(ports))
         yield [
             pages.enter_context(page_behind(place, ports[root], public + root))
             for root, place in places.items()
@@ -233,8 +261,7 @@ def test_a_page_outlives_a_server_that_restarts_behind_a_proxy(look, tmp_path, f
     flags = {"--tokens": [flag, str(tmp_path / "tokens")], "": []}.get(flag, [flag])
     with open_store(tmp_path) as store:
         sweep = stores.tuning_sweep(store, 3, 5)
-    (port,) = free_ports(1)
-    with proxy({"/wages": port}) as root:
+    with closing(HeldPort()) as held, proxy({"/wages": (port := held.number)}) as root:
         public = f"{root}/wages"
         with page_behind(str(tmp_path), port, public, *flags) as (acts, reads):
             tab = look(acts)
@@ -262,15 +289,28 @@ def test_a_hidden_page_lets_its_connection_go(look, tmp_path) -> None:
         tab = look(acts)
         page = tab.open(f"/sweep/{sweep.id}")
         page.get_by_text("live", exact=True).wait_for()
-        ended: list[str] = []
-        page.on("requestfailed", lambda one: ended.append(one.url))
         show = "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
         show += " document.dispatchEvent(new Event('visibilitychange')); }"
-        page.evaluate(show, True)
-        page.wait_for_event("requestfailed", lambda one: one.url.endswith("/api/events"))
+        with page.expect_event("requestfailed", lambda one: one.url.endswith("/api/events")):
+            page.evaluate(show, True)
         with open_store(tmp_path) as store:
             store.create_run({"lr": 0.5}, sweep_id=sweep.id)
         with page.expect_request("**/api/events"):
             page.evaluate(show, False)
         until(page, "document.querySelector('main').dataset.rows === '3'")
         page.close()
+
+
+@pytest.mark.browser
+def test_a_page_opened_by_another_name_than_its_own_says_where_it_is(look, tmp_path) -> None:
+    with open_store(tmp_path) as store:
+        sweep = stores.tuning_sweep(store, 2, 5)
+    with pages_behind({"/wages": str(tmp_path)}) as [(acts, _)]:
+        tab = look(acts.replace("127.0.0.1", "localhost"))
+        tab.page.goto(f"{tab.root}/sweep/{sweep.id}?token={acts.split('=')[1]}")
+        own = acts.split("?")[0] + f"sweep/{sweep.id}"
+        tab.page.get_by_role("link", name=own, exact=True).wait_for()
+        assert "its scripts were refused" in tab.page.inner_text("main")
+        tab.shot("opened-by-another-name")
+        tab.wrong.clear()
+        tab.page.close()

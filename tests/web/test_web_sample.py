@@ -14,7 +14,6 @@ import stores
 from chromium import count, until
 from stores import add_run
 
-import thetahat.store
 from thetahat.core.errors import ConfigError
 from thetahat.core.run import Status
 from thetahat.store import NewSweep, SweepRow, create_sweep, open_store, runs_stand
@@ -82,20 +81,22 @@ def test_sample_is_stated_and_numbers_rest_on_all_runs(many, client_of) -> None:
     assert abs(statistics.median(values) - statistics.median(finite(known))) < 0.2
 
 
-def test_how_runs_stand_is_read_again_only_after_a_change(tmp_path, monkeypatch) -> None:
-    read = []
-    monkeypatch.setattr(
-        thetahat.store, "runs_stand", lambda *given: read.append(given) or runs_stand(*given)
-    )
+def test_how_runs_stand_is_read_again_only_after_a_change(tmp_path) -> None:
+    asked = []
+
+    def read(*given):
+        asked.append(given)
+        return runs_stand(*given)
+
     with open_store(tmp_path) as store:
         sweep = create_sweep(store, NewSweep(stores.TUNING, "one"))
         add_run(store, sweep, {"lr": 0.1}, {})
         source = Source(tmp_path)
-        stands = [source.stand(sweep.id) for _ in range(3)]
+        stands = [source.stand(sweep.id, read) for _ in range(3)]
         assert stands == [runs_stand(store, sweep.id)] * 3
-        assert len(read) == 1
+        assert len(asked) == 1
         add_run(store, sweep, {"lr": 0.2}, {})
-        assert source.stand(sweep.id) == runs_stand(store, sweep.id) != stands[0]
+        assert source.stand(sweep.id, read) == runs_stand(store, sweep.id) != stands[0]
         source.close()
 
 

@@ -157,7 +157,7 @@ def test_charts_that_come_into_sight_together_are_drawn_from_the_top(made, look)
             held.append(route)
 
         tab.page.route("**/echarts.esm.min.js", hold)
-        page = tab.open(f"/sweep/{sweep}")
+        page = tab.open(f"/sweep/{sweep}", charts=False)
         page.locator("section[aria-label=Tables] h3", has_text="lr=0.2").wait_for()
         assert page.evaluate("window.drawn") == [] and held
         for route in held:

@@ -51,6 +51,15 @@ def test_without_readers_the_token_that_reads_opens_nothing(file, tmp_path, clie
     assert client_of(tmp_path, access).get(f"/?token={reader}").status_code == 401
 
 
+def test_of_two_servers_that_begin_at_once_the_first_one_s_tokens_count(file, monkeypatch) -> None:
+    write(file, GOOD)
+    there = type(file).exists
+    # The second server has looked before the first one wrote.
+    monkeypatch.setattr(type(file), "exists", lambda path: path != file and there(path))
+    assert access_for("127.0.0.1", tokens=file).token == "a" * 20
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
 @posix
 def test_the_file_is_made_for_its_owner_alone(file) -> None:
     before = os.umask(0)
@@ -89,7 +98,7 @@ def test_own_tokens_may_stand_there(file) -> None:
 )
 def test_a_file_without_two_tokens_is_refused_and_left_as_it_is(file, text) -> None:
     write(file, text)
-    with pytest.raises(ConfigError, match="holds no tokens.*two lines.*remove it"):
+    with pytest.raises(ConfigError, match="is not as thetahat writes it: two lines.*remove it"):
         access_for("127.0.0.1", tokens=file)
     assert file.read_text(encoding="utf-8") == text
 

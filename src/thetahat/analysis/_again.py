@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from thetahat.store import RunRow, SweepRow
 
 
-def again(run: RunRow, sweep: SweepRow | None = None) -> list[tuple[str, str]]:
+def again(run: RunRow, sweep: SweepRow | None = None, flag: str = "") -> list[tuple[str, str]]:
     """Return (what it does, the command) for a run.
 
-    Args:    sweep: the run's, if it has one.
+    Args:    sweep: the run's, if it has one.   flag: gives a command the run's store.
     """
     found = []
     if run.status is Status.INTERRUPTED and run.checkpoint and run.sweep_id is None:
-        found.append(("go on with it", f"thetahat resume {pasteable([run.name])}"))
+        found.append(("go on with it", f"thetahat resume {pasteable([run.name])}{flag}"))
     command = _alone(run, sweep)
     return [*found, ("run it again", command)] if command else found
 

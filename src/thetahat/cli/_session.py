@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from thetahat.cli._errors import print_note
 from thetahat.cli._flags import stored_value
 from thetahat.cli.terminal._fit_progress import progress_bar
-from thetahat.cli.terminal._output import store_flag
 from thetahat.core import ConfigError, Event, InputError, Notice, Started, Status, StoreError, Task
 from thetahat.core.errors import why_failed
 from thetahat.core.filelock import held
 from thetahat.core.run import Ended, Logged
+from thetahat.core.shell import store_flag
 
 if TYPE_CHECKING:
     from thetahat.store import Store, Unkept

@@ -18,6 +18,15 @@ def pasteable(words: Iterable[str]) -> str:
     return " ".join(map(_quoted, words))
 
 
+def store_flag(store: str | None) -> str:
+    """Return the flag that gives a store, with a space before it; empty for the default.
+
+    >>> print("thetahat agent k3x9q2f1" + store_flag("~/my runs"))
+    thetahat agent k3x9q2f1 --store ~/'my runs'
+    """
+    return f" --store {pasteable([store])}" if store else ""
+
+
 def _quoted(word: str) -> str:
     if not word.isprintable():
         return "$'" + "".join(map(_escape, word)) + "'"

@@ -121,7 +121,8 @@ def check_targets(
     Args:    name: of the loss.   where: name of the targets in messages.
              y: (n,) or (n, k), in memory or on disk, read block by block.
              k: outputs of the model, if the loss depends on them.
-             hint: another fix, for the end of the message.   names: names of the rows.
+             hint: how they could be declared as labels, if the loss is one of labels.
+             names: names of the rows.
     Raises:  DataError: some do not; the message names the first rows, their values and the fix.
     """
     if not y.shape[0]:
@@ -177,7 +178,8 @@ def _message(
         )
     values = _distinct(y)
     few = ", ".join(f"{v:g}" for v in values) if len(values) <= _FEW else _range(y)
-    hint = hint if len(values) <= (2 if need is BINARY else _FEW) else ""
+    labels = any(need is one for one in (BINARY, SHARES, CLASSES))
+    hint = hint if labels and len(values) <= (2 if need is BINARY else _FEW) else ""
     fix = ", or ".join(part for part in (need.fix(values, k), hint) if part)
     return (
         f"{where} has the values {few} ({count} wrong, {at}); {name} needs {need.said(k)}:"

@@ -123,17 +123,6 @@ def known_scopes(store: Store) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row if name is not None))
 
 
-def runs_stand(store: Store, sweep_id: str) -> list[Any]:
-    """Return values that change if a run of a sweep begins, ends, is retried or deleted."""
-    told = (func.count(), func.sum(runs.c.number), func.sum(runs.c.attempt))
-    with store.reading() as connection:
-        status = status_of(dead_among(connection, store.folder))
-        query = select(status, func.max(runs.c.finished), *told)
-        mine = query.where(runs.c.sweep_id == sweep_id).group_by(STANDING)
-        rows = connection.execute(mine).all()
-    return sorted((word, last or "", n, int(of), int(times)) for word, last, n, of, times in rows)
-
-
 def count_point(store: Store, sweep_id: str, point: int) -> int:
     """Count the runs of a setting of a sweep."""
     query = select(func.count()).where((runs.c.sweep_id == sweep_id) & (runs.c.point == point))

@@ -62,7 +62,6 @@ from thetahat.store._page_queries import (
     rows_after as rows_after,
     run_columns as run_columns,
     run_configs as run_configs,
-    runs_stand as runs_stand,
     scope_of as scope_of,
     shared_orders as shared_orders,
     tried_runs as tried_runs,
@@ -78,8 +77,10 @@ from thetahat.store._retry import nothing_to_retry as nothing_to_retry, retry_fa
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
 from thetahat.store._run_of_id import UNNAMED as UNNAMED, knows_id as knows_id
 from thetahat.store._run_values import (
+    has_more_runs as has_more_runs,
     metric_series as metric_series,
     run_values as run_values,
+    runs_stand as runs_stand,
     stored_values as stored_values,
 )
 from thetahat.store._run_writer import VERSION as VERSION, WORK as WORK
@@ -197,6 +198,7 @@ __all__ = [
     "first_data_files",
     "found_no_answer",
     "found_no_room",
+    "has_more_runs",
     "known_columns",
     "known_scopes",
     "knows_id",

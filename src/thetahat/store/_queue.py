@@ -223,6 +223,13 @@ class Queue:
         )
         return list(self.store.read(query))
 
+    def ended(self, ids: Collection[str], host: str) -> list[str]:
+        """Return those of some agents, of any sweep, that have ended and were on this host."""
+        query = select(agents.c.id).where(
+            among(agents.c.id, ids) & (agents.c.host == text(host)) & agents.c.ended.is_not(None)
+        )
+        return [row["id"] for row in self.store.read(query)]
+
     def _look(self) -> SweepState:
         with self.store.reading() as connection:
             return self._reader.state(connection)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Float, Text, literal_column
+from sqlalchemy import Connection, Float, Select, Text, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -220,6 +220,18 @@ def json_array(values: Any) -> Any:
 def text_array(values: Any) -> Any:
     """Return the JSON texts of all rows as one JSON list, in the order in which the rows come."""
     return _TextArray(values)
+
+
+def use_workers(connection: Connection, query: Select[Any]) -> Select[Any]:
+    """Return a query whose values several processes of PostgreSQL compute, where it has them.
+
+    PostgreSQL takes JSON for cheap to read and rows for dear to send between its processes, and
+    computes what is aggregated after they are sent, were it not for the offset.
+    """
+    if connection.dialect.name != "postgresql":
+        return query
+    connection.exec_driver_sql("SET LOCAL parallel_tuple_cost = 0")
+    return query.offset(literal_column("0"))
 
 
 def without_keys(text: Any, *keys: str) -> Any:

@@ -21,10 +21,10 @@ from thetahat.store._blocks import Block, join, pack, read_block
 from thetahat.store._database import Database
 from thetahat.store._filters import Condition, check_columns, ordered
 from thetahat.store._owner_lock import REASON, gone
-from thetahat.store._rows import LISTED, NewRun, RunRow, read_row, read_rows, resolve
+from thetahat.store._rows import LISTED, NewRun, RunRow, parse_all, read_row, read_rows, resolve
 from thetahat.store._schema import notices, records, runs
 from thetahat.store._selection import best_ids, chosen_ids, equals
-from thetahat.store._sql import among
+from thetahat.store._sql import among, json_list
 from thetahat.store._writer import Writer
 
 if TYPE_CHECKING:
@@ -217,6 +217,8 @@ class Store:
     def run(self, name: str) -> RunRow:
         """Return a run by its id, its name, the beginning of either, or ``last``.
 
+        Its id may be the one that its program gave it, as ``wandb.init(id=...)``.
+
         Raises:  StoreError: no such run (the nearest is offered), or more than one.
         """
         exact = [select(runs).where(column == name) for column in (runs.c.id, runs.c.name)]
@@ -370,8 +372,15 @@ class Store:
             yield connection
 
     def _resolve(self, name: str) -> str:
-        rows = self.read(select(runs.c.id, runs.c.name).order_by(runs.c.number.desc()))
-        return resolve(rows, name, "run", self.path)
+        own = json_list(runs.c.labels, "id").label("own")
+        rows = self.read(select(runs.c.id, runs.c.name, own).order_by(runs.c.number.desc()))
+        words = parse_all(row["own"] for row in rows)
+        given = [row for row, word in zip(rows, words, strict=True) if word[0] == name]
+        if len(given) > 1:
+            # Two programs may give one id, in two projects.
+            known = ", ".join(row["name"] for row in given)
+            raise StoreError(f"{len(given)} runs have the id {name!r}: {known}; give a name")
+        return given[0]["id"] if given else resolve(rows, name, "run", self.path)
 
 
 def _settled(run: RunRow, gone: Collection[str]) -> RunRow:

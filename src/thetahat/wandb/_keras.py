@@ -7,7 +7,8 @@ import importlib
 import os
 from typing import Any
 
-from thetahat.wandb._artifacts import Artifact, log_artifact
+from thetahat.wandb._artifact_calls import log_artifact
+from thetahat.wandb._artifacts import Artifact
 from thetahat.wandb._run import Error, current
 
 

@@ -23,9 +23,9 @@ def method_of(run: Run, name: str) -> Any:
 
         return _files.attribute(run, name)
     if name in _ARTIFACTS:
-        from thetahat.wandb import _artifacts
+        from thetahat.wandb import _artifact_calls
 
-        return functools.partial(getattr(_artifacts, name), run)
+        return functools.partial(getattr(_artifact_calls, name), run)
     if name == "config_static":
         return run.config
     if name == "history":

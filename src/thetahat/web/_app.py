@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -20,7 +21,7 @@ from starlette.routing import Mount, Route
 from thetahat.core.errors import ConfigError, InputError, StoreError
 from thetahat.core.places import Server
 from thetahat.web._assets import PAGES, STATIC, Files, edition, page
-from thetahat.web._auth import READS, ROOT, Access, Asgi, Guard
+from thetahat.web._auth import BEHIND, READS, ROOT, Access, Asgi, Guard
 from thetahat.web._source import Source
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ def make_app(source: Source, access: Access | None = None) -> Asgi:
     """
     api = _Api(source)
     routes = [
-        Route("/", _page),
+        Route("/", api.page),
         Route("/sweep/{id}", api.sweep_page),
-        Route("/run/{id}", _page),
-        Route("/compare", _page),
+        Route("/run/{id}", api.page),
+        Route("/compare", api.page),
         Route("/favicon.ico", _icon),
         Route("/api/store", api.store),
         Route("/api/home", api.home),
@@ -81,22 +82,6 @@ def make_app(source: Source, access: Access | None = None) -> Asgi:
     return Guard(Starlette(routes=routes, exception_handlers=handlers), access or Access())
 
 
-def _page(request: Request) -> Response:
-    kind = request.url.path.split("/")[1]
-    kind = kind if kind in PAGES else ""
-    return _html(request, page(kind, request.path_params.get("id", "")))
-
-
-def _html(request: Request, text: str) -> Response:
-    """Answer with a page, for where it is served and for what the user may do."""
-    root, reads = request.scope.get(ROOT, ""), request.scope.get(READS, False)
-    text = text.replace('"/static/', f'"/static/{edition()}/').replace('="/', f'="{root}/')
-    about = f' data-root="{root}"' + (" data-reads" if reads else "")
-    text = text.replace("<html", f"<html{about}", 1)
-    # A browser that keeps it asks again: another token may see another page.
-    return Response(text, media_type="text/html", headers={"cache-control": "no-cache"})
-
-
 def _icon(request: Request) -> Response:
     return FileResponse(STATIC / "icon.svg", headers={"cache-control": "max-age=86400"})
 
@@ -111,6 +96,22 @@ class _Api:
         self.source = source
         self._orders: SortedRuns | None = None
 
+    def page(self, request: Request) -> Response:
+        kind = request.url.path.split("/")[1]
+        kind = kind if kind in PAGES else ""
+        return self._html(request, page(kind, request.path_params.get("id", "")))
+
+    def _html(self, request: Request, text: str) -> Response:
+        """Answer with a page, for where it is served and for what the user may do."""
+        root, behind = request.scope.get(ROOT, ""), request.scope.get(BEHIND, "")
+        text = text.replace('"/static/', f'"/static/{edition()}/').replace('="/', f'="{root}/')
+        about = {"root": root, "behind": behind, "store": self.source.flag}
+        told = "".join(f' data-{name}="{escape(word)}"' for name, word in about.items() if word)
+        told += " data-reads" if request.scope.get(READS, False) else ""
+        text = text.replace("<html", f"<html{told}", 1)
+        # A browser that keeps it asks again: another token may see another page.
+        return Response(text, media_type="text/html", headers={"cache-control": "no-cache"})
+
     def store(self, request: Request) -> Response:
         path = self.source.path
         there = isinstance(path, Server) or path.is_file()
@@ -123,7 +124,7 @@ class _Api:
 
     def sweep_page(self, request: Request) -> Response:
         name = request.path_params["id"]
-        answer = _html(request, page("sweep", name))
+        answer = self._html(request, page("sweep", name))
         # Read its runs while the browser reads the page.
         tables = not _CHOSEN & {*request.query_params}
         answer.background = BackgroundTask(self._read_ahead, name, tables=tables)
@@ -243,7 +244,7 @@ class _Api:
     def run(self, request: Request) -> Response:
         from thetahat.web._views import run_page
 
-        return _json(run_page(self.source.store(), self._run(request.path_params["id"])))
+        return _json(run_page(self.source, self._run(request.path_params["id"])))
 
     def records(self, request: Request) -> Response:
         from thetahat.web._series import curves
@@ -260,7 +261,7 @@ class _Api:
         store, found = self.source.store(), []
         runs = [self._run(name) for name in ids[:_MOST_IDS]]
         for run in runs:
-            page = run_page(store, run)
+            page = run_page(self.source, run)
             page.pop("logs")
             found.append({**page, "records": curves(store, run.id, 0, 1000)})
         settings = comparison(store, runs, bands=request.query_params.get("bands") == "1")

@@ -44,13 +44,15 @@ HEADERS = {
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COOKIE = "thetahat"
-ROOT, READS = "thetahat.root", "thetahat.reads"
-"""In the scope of a request: the path under which a proxy serves the page, and whether who asks may
-only read."""
+ROOT, BEHIND, READS = "thetahat.root", "thetahat.behind", "thetahat.reads"
+"""In the scope of a request: the path under which a proxy serves the page, that with the proxy's
+own address, and whether who asks may only read."""
 _READING = re.compile(r"/api/sweeps/[^/]+/export")
 """What is sent by POST and changes nothing."""
 _BEHIND = re.compile(
-    r"(https?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?((/[\w.~-]+)*)/?"
+    r"(?P<scheme>https?)://(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?P<port>:[0-9]{1,5})?"
+    r"(?P<path>(/[a-z0-9_.~-]+)*)/?",
+    re.ASCII | re.IGNORECASE,
 )
 _HOST = re.compile(
     r"(\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(:(?P<port>[0-9]{0,5}))?"
@@ -71,18 +73,10 @@ def is_loopback(host: str) -> bool:
 class Behind:
     """The address at which a reverse proxy serves the page.
 
-    Args:    url: such as ``https://lab.example.org/wages``.
-    Raises:  ConfigError: it is not such an address.
+    Args:    url: such as ``https://lab.example.org/wages``, as ``behind_of`` returns it.
     """
 
     url: str
-
-    def __post_init__(self) -> None:
-        if _BEHIND.fullmatch(self.url) is None:
-            raise ConfigError(
-                f"--behind {self.url} is not an address of a proxy; give one such as"
-                " https://lab.example.org/wages"
-            )
 
     @property
     def root(self) -> str:
@@ -98,6 +92,39 @@ class Behind:
     def host(self) -> str:
         """The name of the proxy."""
         return urlsplit(self.url).hostname or ""
+
+
+def behind_of(given: str) -> Behind:
+    """Return the address of a proxy as browsers write it: names in small letters, no usual port.
+
+    Raises:  ConfigError: it is not such an address.
+    """
+    match = _BEHIND.fullmatch(given)
+    if match is None:
+        why = _no_address(given)
+    elif (port := int((match["port"] or ":1")[1:])) not in range(1, 1 << 16):
+        why = f"there is no port {port}"
+    elif {".", ".."} & set(match["path"].split("/")):
+        why = "its path has . or .. in it"
+    else:
+        scheme, name, port_ = match["scheme"].lower(), match["name"].lower(), match["port"] or ""
+        usual = port_ == {"http": ":80", "https": ":443"}[scheme]
+        return Behind(f"{scheme}://{name}{'' if usual else port_}{match['path']}")
+    raise ConfigError(
+        f"--behind {given} is not an address of a proxy ({why}); give one such as"
+        " https://lab.example.org/wages"
+    )
+
+
+def _no_address(given: str) -> str:
+    """Say why a text does not have the form of an address."""
+    if not re.match("https?://", given, re.IGNORECASE):
+        return "it does not begin with http:// or https://"
+    if "?" in given or "#" in given:
+        return "it has ? or # in it"
+    if "@" in given:
+        return "it names a user"
+    return "after the scheme it may have letters of English, digits and - . _ ~, a port, a path"
 
 
 @dataclass(frozen=True)
@@ -198,7 +225,7 @@ def access_for(
         host,
         found.acts if token else None,
         found.reads if readers else None,
-        behind=None if behind is None else Behind(behind),
+        behind=None if behind is None else behind_of(behind),
     )
 
 
@@ -246,7 +273,8 @@ class Guard:
         root, path = self.access.root, scope["path"]
         if root and (path == root or path.startswith(f"{root}/")):
             path = path[len(root) :] or "/"
-        return {**scope, "path": path, "raw_path": path.encode(), ROOT: root}
+        behind = "" if self.access.behind is None else self.access.behind.url
+        return {**scope, "path": path, "raw_path": path.encode(), ROOT: root, BEHIND: behind}
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")

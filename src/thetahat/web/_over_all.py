@@ -1,7 +1,4 @@
-"""Numbers over all runs of a sweep, which its page asks for first; read ahead of the request.
-
-Neither needs the analysis to begin: the database reads the runs while that is imported.
-"""
+"""Numbers over all runs of a sweep, which its page asks for first; read ahead of the request."""
 
 from __future__ import annotations
 
@@ -11,16 +8,19 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from thetahat.core.garbage import uncollected
 from thetahat.core.run import Status
 from thetahat.store import (
     Store,
     SweepRow,
     dead_agents,
     failure_reasons,
+    has_more_runs,
     metric_series,
     run_columns,
+    runs_stand,
 )
-from thetahat.web._remembered import Remembered
+from thetahat.web._remembered import Remembered, sign_of
 from thetahat.web._source import Source
 
 if TYPE_CHECKING:
@@ -35,8 +35,34 @@ DRAWN = 4000
 @Remembered
 def over_all(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str, Any]:
     """Return numbers over all runs of a sweep, and the runs that its charts must not leave out."""
-    rows = sorted(metric_series(store, sweep.id, metric), key=itemgetter(0))
-    # It takes longer to import than the runs to be read, in another thread at the same time.
+    return _numbers(store, sweep, metric, sign, metric_series(store, sweep.id, metric)[1])
+
+
+def stand_of(source: Source, sweep: SweepRow, metric: str, goal: str) -> list[Any]:
+    """Return how the runs of a sweep stand.
+
+    Of a large sweep the numbers over all runs are known then too: to read its runs twice would take
+    half as long again.
+
+    Raises:  StoreError: as ``Source.store``.
+    """
+
+    def read(store: Store, sweep_id: str) -> list[Any]:
+        if not has_more_runs(store, sweep_id, WHOLE):
+            return runs_stand(store, sweep_id)
+        with uncollected():
+            stand, rows = metric_series(store, sweep_id, metric)
+            found = _numbers(store, sweep, metric, sign_of(goal), rows)
+        over_all.know(store, sweep, metric, goal, stand, found)
+        return stand
+
+    return source.stand(sweep.id, read)
+
+
+def _numbers(
+    store: Store, sweep: SweepRow, metric: str, sign: int, series: Sequence[Any]
+) -> dict[str, Any]:
+    rows = sorted(series, key=itemgetter(0))
     from thetahat.analysis import join_reasons, number
 
     well = {str(status) for status in Status if status.well}
@@ -105,10 +131,11 @@ def runs_of(source: Source, sweep: SweepRow) -> str:
 
 def read_ahead(source: Source, sweep: SweepRow) -> None:
     """Compute what the page of a sweep will ask for."""
-    stand = source.stand(sweep.id)
-    if n_drawn(counts_of(stand)) is None:
-        runs_of(source, sweep)
-        return
     from thetahat.analysis import read_file
 
-    over_all(source.store(), sweep, *ranked_by(read_file(sweep.spec)), stand)
+    metric, goal = ranked_by(read_file(sweep.spec))
+    stand = stand_of(source, sweep, metric, goal)
+    if n_drawn(counts_of(stand)) is None:
+        runs_of(source, sweep)
+    else:
+        over_all(source.store(), sweep, metric, goal, stand)

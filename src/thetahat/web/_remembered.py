@@ -12,6 +12,9 @@ from thetahat.store import Store, SweepRow, runs_stand
 _MOST_CACHED = 64
 
 
+_Key = tuple[str, str, str, str]
+
+
 class Remembered:
     """A function of (store, sweep, metric, sign), computed once until another run begins or ends.
 
@@ -22,7 +25,7 @@ class Remembered:
         self.__doc__ = compute.__doc__
         self._compute = compute
         self._lock = threading.Lock()
-        self._results: dict[tuple[str, str, str, str], tuple[Any, dict[str, Any]]] = {}
+        self._results: dict[_Key, tuple[Any, dict[str, Any]]] = {}
 
     def __call__(
         self, store: Store, sweep: SweepRow, metric: str, goal: str, stand: Any = None
@@ -37,15 +40,35 @@ class Remembered:
         with self._lock:
             known = self._results.get(key)
             if known is None or known[0] != stand:
-                sign = -1 if goal == "maximize" else 1
                 with uncollected():
-                    known = (stand, self._compute(store, sweep, metric, sign))
-                while len(self._results) >= _MOST_CACHED:
-                    del self._results[next(iter(self._results))]
-                self._results[key] = known
+                    known = (stand, self._compute(store, sweep, metric, sign_of(goal)))
+                self._keep(key, known)
         return known[1]
+
+    def know(
+        self,
+        store: Store,
+        sweep: SweepRow,
+        metric: str,
+        goal: str,
+        stand: Any,
+        result: dict[str, Any],
+    ) -> None:
+        """Take a result that was computed elsewhere, of runs that were read with how they stand."""
+        with self._lock:
+            self._keep((str(store.path), sweep.id, metric, goal), (stand, result))
+
+    def _keep(self, key: _Key, known: tuple[Any, dict[str, Any]]) -> None:
+        while len(self._results) >= _MOST_CACHED:
+            del self._results[next(iter(self._results))]
+        self._results[key] = known
 
     def forget(self) -> None:
         """Empty the cache."""
         with self._lock:
             self._results.clear()
+
+
+def sign_of(goal: str) -> int:
+    """Return 1 where less is better, else -1."""
+    return -1 if goal == "maximize" else 1

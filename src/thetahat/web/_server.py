@@ -43,7 +43,7 @@ def serve(
     """Serve the page of a store until Ctrl-C.
 
     Args:
-        port: by default 8642, or the next free one.
+        port: by default 8642, or the next free one; behind a proxy 8642 alone, which must know it.
         token: whether the page asks for the token in the address that ``say`` gets.
         tokens: a file that keeps the tokens, so that addresses and open pages stay valid when the
             server starts anew; made if it is new. None: they end with the server.
@@ -58,7 +58,10 @@ def serve(
 
     readers = say_readers is not None
     access = access_for(host, token=token, readers=readers, tokens=tokens, behind=behind)
-    with _listen(host, port) as listening:
+    otherwise = "give another, or none"
+    if behind is not None and port is None:
+        port, otherwise = PORT, "give --port another one, to which the proxy passes the page"
+    with _listen(host, port, otherwise) as listening:
         url = _url(access, listening.getsockname()[1], access.token)
         source = Source(store)
         server = make_server(source, access)
@@ -118,7 +121,7 @@ def _warm(source: Source) -> None:
     import thetahat.web._views  # noqa: F401
 
 
-def _listen(host: str, port: int | None) -> socket.socket:
+def _listen(host: str, port: int | None, otherwise: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     ports = [port] if port is not None else [*range(PORT, PORT + _TRIES), 0]
     for tried in ports:
@@ -134,7 +137,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
             if tried == ports[-1]:
                 why = getattr(error, "strerror", None) or error
                 raise ConfigError(
-                    f"--host {host} --port {tried} cannot be used ({why}); give another, or none"
+                    f"--host {host} --port {tried} cannot be used ({why}); {otherwise}"
                 ) from error
         else:
             made.listen(128)

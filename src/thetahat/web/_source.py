@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import StoreError
-from thetahat.core.places import Place, Server, place_identity
+from thetahat.core.places import FILE, Place, Server, locate, place_identity
+from thetahat.core.shell import store_flag
 
 if TYPE_CHECKING:
     from thetahat.store import Store
@@ -45,9 +46,20 @@ class Source:
     @property
     def path(self) -> Place:
         """Where the store is, or would be."""
-        from thetahat.store import locate
-
         return locate(self.url)
+
+    @property
+    def flag(self) -> str:
+        """The flag that gives a command this store, without a password; empty for the default."""
+        if self.url is None:
+            return ""
+        place = self.path
+        with contextlib.suppress(StoreError):  # THETAHAT_STORE is no store
+            if place == locate():
+                return ""
+        if isinstance(place, Server):
+            return store_flag(place.split_password()[0].given)
+        return store_flag(str(place.parent if place.name == FILE else place))
 
     def store(self) -> Store:
         """Return the open store.
@@ -75,16 +87,17 @@ class Source:
         cache = self._cache
         return make(store) if cache is None else cache.get(key, lambda: make(store))
 
-    def stand(self, sweep_id: str) -> list[Any]:
+    def stand(self, sweep_id: str, read: Callable[[Store, str], list[Any]]) -> list[Any]:
         """Return how the runs of a sweep stand; read once until the store changes.
 
+        Args:    read: as ``runs_stand``, or with more of the runs at the same time.
         Raises:  StoreError: as ``store``.
         """
-        from thetahat.store import dead_agents, runs_stand
+        from thetahat.store import dead_agents
 
         # The death of an agent does not change the store.
         key = " ".join(["stand", sweep_id, *sorted(dead_agents(self.store()))])
-        text = self.cached(key, lambda store: json.dumps(runs_stand(store, sweep_id)))
+        text = self.cached(key, lambda store: json.dumps(read(store, sweep_id)))
         return [tuple(row) for row in json.loads(text)]
 
     def pulse(self) -> str:

@@ -52,8 +52,9 @@ def kept_tokens(path: str | os.PathLike[str]) -> Tokens:
     match = _LINES.fullmatch(text)
     if match is None or match[1] == match[2]:
         raise ConfigError(
-            f"--tokens {path} holds no tokens: it needs two lines, `acts` and `reads`, each with"
-            " another token of 20 or more letters, digits, - and _; remove it, and it is made anew"
+            f"--tokens {path} is not as thetahat writes it: two lines, `acts` and `reads`, each"
+            " with another token of 20 or more letters, digits, - and _; remove it, and it is made"
+            " anew"
         )
     return Tokens(*match.groups())
 
@@ -66,9 +67,13 @@ def _make(place: Path, tokens: Tokens) -> None:
             file.write(f"acts {tokens.acts}\nreads {tokens.reads}\n")
             file.flush()
             os.fsync(file.fileno())
-        if place.exists():  # the other server was first: its tokens count
-            return
-        new.rename(place)
+        try:
+            os.link(new, place)
+        except FileExistsError:
+            return  # the other server was first: its tokens count
+        except OSError:  # a file system without such links
+            if not place.exists():
+                new.rename(place)
     finally:
         new.unlink(missing_ok=True)
 
@@ -81,6 +86,6 @@ def _check_owner(place: Path, found: os.stat_result) -> None:
     if found.st_mode & 0o077:
         raise ConfigError(
             f"--tokens {place} can be read or changed by others (mode"
-            f" {stat.S_IMODE(found.st_mode):o}); run chmod 600 {place}, and, if they may have read"
-            " it, remove it first, so that it is made anew"
+            f" {stat.S_IMODE(found.st_mode):o}); remove it, and it is made anew, or, if no one has"
+            f" read it, run chmod 600 {place}"
         )

@@ -39,7 +39,7 @@ from thetahat.store import (
     tried_runs,
 )
 from thetahat.web._many import sampled, settings_of_some
-from thetahat.web._over_all import counts_of, n_drawn, ranked_by, runs_of
+from thetahat.web._over_all import counts_of, n_drawn, ranked_by, runs_of, stand_of
 from thetahat.web._series import tails
 from thetahat.web._settings import front, settings
 from thetahat.web._source import Source
@@ -130,7 +130,8 @@ def sweep_page(
     # Some time before the runs are read: writes during the read are then read again.
     now = (datetime.now(UTC) - timedelta(seconds=2)).isoformat(timespec="milliseconds")
     # What a sample needs to know holds the counts too.
-    stand = source.stand(sweep.id) if changed is None else None
+    metric, goal = _shown(file, asked)
+    stand = stand_of(source, sweep, metric, goal) if changed is None else None
     counted = count_runs(store, sweep.id) if stand is None else counts_of(stand)
     head: dict[str, Any] = {
         "sweep": about(sweep, file, with_text=changed is None)
@@ -146,7 +147,6 @@ def sweep_page(
         head["front"] = front(store, sweep, ",".join(name for name, _ in file.objectives), "")
     most = n_drawn(counted, asked.sample)
     if most is not None:
-        metric, goal = _shown(file, asked)
         head["sampled"], found = sampled(store, sweep, metric, goal, most, stand)
         if ranked:
             standing = settings(store, sweep, metric, goal)
@@ -169,8 +169,9 @@ def _shown(file: SweepFile, asked: Asked) -> tuple[str, str]:
     return ranked_by(file)
 
 
-def run_page(store: Store, run: RunRow) -> dict[str, Any]:
+def run_page(source: Source, run: RunRow) -> dict[str, Any]:
     """Describe a run, without its curves."""
+    store = source.store()
     found = asdict(run)
     found |= {
         "status": str(run.status),
@@ -188,7 +189,9 @@ def run_page(store: Store, run: RunRow) -> dict[str, Any]:
     if run.status is Status.RUNNING and run.heartbeat:
         found["silent_s"] = _since(run.heartbeat)
     row = next((s for s in list_sweeps(store) if s.id == run.sweep_id), None)
-    found["again"] = [{"what": what, "command": line} for what, line in again(run, row)]
+    found["again"] = [
+        {"what": what, "command": line} for what, line in again(run, row, source.flag)
+    ]
     if row is not None:
         found["sweep"] = about(row, read_file(row.spec), with_text=False)
         found["seeds"] = _replicates(store, run, row, seeded=found["sweep"]["seeded"])

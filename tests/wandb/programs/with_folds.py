@@ -29,7 +29,7 @@ def main():
     run.save()
     for queue in queues:
         queue.put((run.sweep_id or run.id, run.name, dict(run.config)))
-    found = [results.get(timeout=60) for _ in workers]
+    found = [results.get(timeout=240) for _ in workers]
     for worker in workers:
         worker.join()
     run.log({"accuracy": sum(found) / len(found)})

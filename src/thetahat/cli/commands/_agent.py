@@ -16,8 +16,9 @@ from thetahat.cli._parser import (
     devices,
     whole_number,
 )
-from thetahat.cli.terminal._output import many_runs, say, store_flag
+from thetahat.cli.terminal._output import many_runs, say
 from thetahat.core.errors import ConfigError
+from thetahat.core.shell import store_flag
 
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow

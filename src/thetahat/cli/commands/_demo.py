@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._errors import INTERRUPTED, print_error
 from thetahat.cli._parser import add_format, add_quiet, add_store
-from thetahat.cli.terminal._output import print_table, read_screen, store_flag
+from thetahat.cli.terminal._output import print_table, read_screen
 from thetahat.core.errors import StoreError
+from thetahat.core.shell import store_flag
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store, SweepRow

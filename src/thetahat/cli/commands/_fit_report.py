@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli.commands._fit_table import in_units
-from thetahat.cli.terminal._output import print_table, read_screen, store_flag, wrap
+from thetahat.cli.terminal._output import print_table, read_screen, wrap
 from thetahat.core.run import Status
+from thetahat.core.shell import store_flag
 from thetahat.train import Bag
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._errors import INTERRUPTED, print_note
 from thetahat.cli._parser import add_format, add_store, add_switch, add_value, whole_number
-from thetahat.cli.terminal._output import emit, print_table, say, store_flag
+from thetahat.cli.terminal._output import emit, print_table, say
 from thetahat.core.errors import ConfigError
+from thetahat.core.shell import store_flag
 from thetahat.format import Column, json_text
 
 if TYPE_CHECKING:

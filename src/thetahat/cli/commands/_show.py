@@ -20,6 +20,7 @@ from thetahat.cli.terminal._output import Screen, emit, print_table, read_screen
 from thetahat.core.garbage import uncollected
 from thetahat.core.nested import flat_config
 from thetahat.core.run import Status
+from thetahat.core.shell import store_flag
 from thetahat.format import (
     NOT_FINITE,
     STATUS_STYLES,
@@ -94,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
                 print_table([_member(one) for one in members], _MEMBER_COLUMNS)
             sweep = next((s for s in list_sweeps(store) if s.id == found.sweep_id), None)
             # Not wrapped: to be pasted.
-            emit("".join(f"\n{what} with:\n{line}\n" for what, line in again(found, sweep)))
+            lines = again(found, sweep, store_flag(args.store))
+            emit("".join(f"\n{what} with:\n{line}\n" for what, line in lines))
             return 0
         members = [{"id": one.id, **_member(one)} for one in members_of_bag(store, found)]
         left = listed_things(store, found)

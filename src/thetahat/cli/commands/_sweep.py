@@ -18,9 +18,10 @@ from thetahat.cli._parser import (
 )
 from thetahat.cli.commands._agent import add_work, check_name, exit_code, work_and_report, work_of
 from thetahat.cli.commands._check import findings_of
-from thetahat.cli.terminal._output import emit, many_runs, print_beside, say, store_flag
+from thetahat.cli.terminal._output import emit, many_runs, print_beside, say
 from thetahat.core.choices import OTHER_SAMPLERS, one_of
 from thetahat.core.errors import ConfigError
+from thetahat.core.shell import store_flag
 from thetahat.format import json_text
 
 if TYPE_CHECKING:

@@ -113,11 +113,6 @@ def print_beside(line: str) -> None:
     say(wrapped(line), beside=True)
 
 
-def store_flag(store: str | None) -> str:
-    """Write the flag that gives a store, for a command to be copied; nothing for the default."""
-    return f" --store {store}" if store else ""
-
-
 def many_runs(n: int) -> str:
     """Write a number of runs.
 

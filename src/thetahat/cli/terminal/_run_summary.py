@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from thetahat.cli._errors import print_error
 from thetahat.cli._session import FitSettings
 from thetahat.cli.terminal._fit_progress import span
-from thetahat.cli.terminal._output import is_terminal, read_screen, say, store_flag
+from thetahat.cli.terminal._output import is_terminal, read_screen, say
 from thetahat.core.run import Status
+from thetahat.core.shell import store_flag
 from thetahat.format import STATUS_STYLES, cut, paint, short, word
 
 if TYPE_CHECKING:

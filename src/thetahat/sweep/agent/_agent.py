@@ -154,6 +154,8 @@ class Agent:
         reserve.take()
         with proof_of_life(self.store.folder / "agents", self.id), listening(self._interrupt):
             self.queue.join(host_name(), os.getpid())
+            # Left by agents that were killed while they, or those that found them, removed them.
+            self._watch.forget(self.queue.ended(self._watch.left(), host_name()))
             try:
                 while self._turn():
                     pass
@@ -288,7 +290,7 @@ class Agent:
         if ended:
             self.say(Remarked(f"ended what a dead agent had left running: {ended} programs"))
         runs = self.queue.recover(dead)
-        self._watch.forget(dead)
+        self._watch.forget(a["id"] for a in others if a["id"] in dead and a["host"] == host_name())
         self._claim_soon()
         agents = "an agent" if len(dead) == 1 else f"{len(dead)} agents"
         how = f"{agents} died"

@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +119,20 @@ class AgentWatch:
         now = time.monotonic() if now is None else now
         return [agent["id"] for agent in agents if self._is_dead(agent, now)]
 
-    def forget(self, agents: Sequence[str]) -> None:
-        """Remove the locks of dead agents; ids are never used again."""
+    def forget(self, agents: Iterable[str]) -> None:
+        """Remove the locks that dead agents of this machine left behind.
+
+        A process that was only stopped still holds its lock, by which it lives when it goes on.
+        """
         for agent in agents:
-            (self.folder / f"{agent}.lock").unlink(missing_ok=True)
+            path = self.folder / f"{agent}.lock"
+            if is_free(path):
+                path.unlink(missing_ok=True)
+
+    def left(self) -> list[str]:
+        """Return the agents, at most 1,000, whose lock files are there."""
+        names = (path.stem for path in self.folder.glob("*.lock"))
+        return list(islice(filter(str.isascii, names), 1_000))
 
     def _is_dead(self, agent: Mapping[str, Any], now: float) -> bool:
         released = None

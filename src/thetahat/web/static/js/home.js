@@ -41,7 +41,7 @@ function page(answer, find, project) {
 }
 
 function welcome() {
-  return h("section.panel", {}, h("div.body", {}, h("div.empty", {}, h("h2", {}, "No runs yet"), h("p", {}, "Run an experiment, or make a sweep; they appear here by themselves."), command("thetahat demo"), command("thetahat sweep sweep.yaml --run"))));
+  return h("section.panel", {}, h("div.body", {}, h("div.empty", {}, h("h2", {}, "No runs yet"), h("p", {}, "Run an experiment, or make a sweep; they appear here by themselves."), command(`thetahat demo${window.thetahatStore}`), command(`thetahat sweep sweep.yaml --run${window.thetahatStore}`))));
 }
 
 function projects(answer, runs, chosen) {
@@ -90,7 +90,7 @@ function agentsPanel(answer) {
   const made = panel("Agents", "s5 own");
   const names = new Map(answer.sweeps.map((s) => [s.id, s.name]));
   made.body.append(answer.agents.length ? table([["agent"], ["machine"], ["sweep"], ["doing"], ["heard of"]], answer.agents.slice(0, MOST).map((a) => h("tr", {}, h("td", {}, a.id), h("td", {}, `${a.host} (${a.pid})`), h("td", {}, a.sweep_id && sweepLink(a.sweep_id, names.get(a.sweep_id) || a.sweep_id)), h("td", {}, a.doing || ""),
-    h("td", {}, a.alive ? `${span(Math.max(0, a.silent_s))} ago` : flag(`silent for ${span(a.silent_s)}`, "it has probably died; the next agent takes its runs", "bad")))), "agents") : h("div.empty", {}, "No agent is at work. ", h("code", {}, "thetahat agent ID"), " starts one."));
+    h("td", {}, a.alive ? `${span(Math.max(0, a.silent_s))} ago` : flag(`silent for ${span(a.silent_s)}`, "it has probably died; the next agent takes its runs", "bad")))), "agents") : h("div.empty", {}, "No agent is at work. ", h("code", {}, `thetahat agent ID${window.thetahatStore}`), " starts one."));
   return made.root;
 }
 

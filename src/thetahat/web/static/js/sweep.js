@@ -120,7 +120,7 @@ class SweepPage {
 
   drawEmpty() {
     fill(this.body, h("section.panel", {}, h("div.body", {}, h("div.empty", {}, h("h2", {}, "No run has begun yet"), h("p", {}, "Start an agent, here or on any machine that reaches the store:"),
-      command(`thetahat agent ${this.model.sweep.id}`), h("p", {}, "This page fills by itself.")))), this.filePanel());
+      command(`thetahat agent ${this.model.sweep.id}${window.thetahatStore}`), h("p", {}, "This page fills by itself.")))), this.filePanel());
   }
 
   drawHead() {
@@ -197,7 +197,7 @@ class SweepPage {
     const failed = this.model.sampled ? this.model.counts.failed || 0 : this.model.runs.filter((run) => run.status === "failed").length;
     const retry = async () => {
       const many = failed === 1 ? "1 failed run" : `${failed.toLocaleString("en")} failed runs`;
-      const told = `They wait in the queue from their beginning${over ? ", and no other runs begin" : ""}. Work on them with: thetahat agent ${sweep.id}`;
+      const told = `They wait in the queue from their beginning${over ? ", and no other runs begin" : ""}. Work on them with: thetahat agent ${sweep.id}${window.thetahatStore}`;
       if (await ask(`Run ${many} again?`, told, "Run them again")) await act("retry-failed");
     };
     return h("div.tools", {},
@@ -245,7 +245,7 @@ class SweepPage {
     const { sweep } = this.model;
     const made = panel("Sweep file and agents", "");
     this.agentsBox = h("div.s6.scroll", { tabindex: "0", role: "group", "aria-label": "agents" });
-    made.body.append(command(`thetahat agent ${sweep.id}`), h("div.grid", {}, h("div.s6", {}, h("pre.log", { tabindex: "0", "aria-label": "sweep file" }, sweep.text || "")), this.agentsBox));
+    made.body.append(command(`thetahat agent ${sweep.id}${window.thetahatStore}`), h("div.grid", {}, h("div.s6", {}, h("pre.log", { tabindex: "0", "aria-label": "sweep file" }, sweep.text || "")), this.agentsBox));
     this.drawAgents();
     return made.root;
   }
@@ -420,10 +420,21 @@ class SweepPage {
     this.slicePanel.say(`${this.metric} against ${this.slice}${sliced?.discrete ? "; the line joins the medians" : ""}.`);
   }
 
+  // Ask for the numbers of a panel. A refusal is shown in it, and it is asked again when the store changes.
+  async ask(path, body) {
+    try { return await get(path); } catch (error) {
+      if (error.code === undefined) throw error;
+      this.refused = true;
+      fill(body(), h("p.warning.bad", {}, error.message));
+      return null;
+    }
+  }
+
   async loadEffects() {
     const { sweep } = this.model;
     if (!this.metric) { this.drawEffects({ n: 0, rest_on: 0, settings: 0, left_out: {}, effects: [] }); return; }
-    const found = await get(`/api/sweeps/${encodeURIComponent(sweep.id)}/importance?metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
+    const found = await this.ask(`/api/sweeps/${encodeURIComponent(sweep.id)}/importance?metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`, () => this.effectPanel.body);
+    if (!found) return;
     const before = this.ranking.length;
     const drawn = [this.slice, this.cx, this.cy].join();
     this.ranking = found.effects.map((e) => e.name);
@@ -462,7 +473,9 @@ class SweepPage {
   async loadGroups() {
     if (!this.over.length) { fill(this.groupBody, h("div.empty", {}, "Nothing is averaged out.")); return; }
     const words = this.over.map((o) => `over=${encodeURIComponent(o)}`).join("&");
-    const { n, groups, shared_order: shared, same, word } = await get(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/groups?${words}&metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
+    const found = await this.ask(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/groups?${words}&metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`, () => this.groupBody);
+    if (!found) return;
+    const { n, groups, shared_order: shared, same, word } = found;
     this.bands ||= chart("short", "Settings from the best, with quantile bands");
     this.bands.set(() => bandsOption(groups, this));
     const box = h("div");
@@ -530,6 +543,7 @@ class SweepPage {
     const before = said(this.model);
     const other = pulse && this.store && String(this.store) !== String(pulse.store);
     if (pulse) this.store = pulse.store;
+    if (this.refused && this.drawn) { this.refused = false; this.loadEffects(); if (this.over.length) this.loadGroups(); }
     if (this.model.sampled) { await this.resample(); return; }
     let answer = other ? null : await get(`${path}?since=${encodeURIComponent(this.model.since)}&after=${this.model.highest}`);
     let changed = other ? 0 : this.model.take(answer);
