@@ -18,10 +18,14 @@ import few_contexts
 import jax
 import pytest
 import stated_shapes
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("THETAHAT_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# An example of hypothesis may take long on a busy machine, and so may the first draw.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 # A quarter of the time to import all test files: what they load stays.
 gc.disable()
 stated_shapes.install("thetahat.risk", "thetahat.optim", "thetahat.models", "thetahat.train.jax")

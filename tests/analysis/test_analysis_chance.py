@@ -138,7 +138,8 @@ def stopped(points: np.ndarray, rng: np.random.Generator) -> list[float]:
 def test_hyperband_leaves_chance_as_it_is_but_in_a_grid_in_its_order(design: str) -> None:
     rng = np.random.default_rng(3)
     cleared, excluded = [], []
-    for _ in range(300):
+    # In its order intervals exclude zero four times as often: fewer sweeps show it.
+    for _ in range(100 if design == "grid" else 300):
         points = np.array(list(itertools.product(range(4), range(5), range(3)))) / 4
         points = points[:, [1, 0, 2]]
         if design == "random":

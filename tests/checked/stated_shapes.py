@@ -6,7 +6,7 @@ import ast
 import builtins
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
@@ -45,10 +45,18 @@ class _Checked(SourceFileLoader):
         """Compile the source; nothing is kept on disk."""
         path = self.get_filename(fullname)
         tree = ast.parse(self.get_data(path), path)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef):
-                node.decorator_list.append(ast.copy_location(_CHECK, node))
-        return compile(ast.fix_missing_locations(tree), path, "exec", dont_inherit=True)
+        for node in _functions(tree.body):
+            node.decorator_list.append(ast.copy_location(_CHECK, node))
+        return compile(tree, path, "exec", dont_inherit=True)
+
+
+def _functions(block: Iterable[ast.AST]) -> Iterator[ast.FunctionDef]:
+    """Find the functions of statements, also nested ones; no statement is within an expression."""
+    for node in block:
+        if isinstance(node, ast.FunctionDef):
+            yield node
+        for name in ("body", "orelse", "handlers", "finalbody", "cases"):
+            yield from _functions(getattr(node, name, ()))
 
 
 class _Finder(MetaPathFinder):

@@ -20,7 +20,8 @@ NOTEBOOK = EXAMPLES / "notebooks" / "sweep.ipynb"
 EXECUTE = """
 import sys, nbclient, nbformat
 book = nbformat.read(sys.argv[1], 4)
-nbclient.NotebookClient(book, timeout=240, kernel_name="python3").execute()
+slow = {"timeout": 400, "startup_timeout": 400}
+nbclient.NotebookClient(book, kernel_name="python3", **slow).execute()
 nbformat.write(book, sys.argv[2])
 """
 
@@ -38,7 +39,7 @@ def run(*words: str, cwd: Path) -> str:
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

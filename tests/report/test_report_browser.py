@@ -31,6 +31,7 @@ def test_it_reads_well_everywhere(browser: Any, files: list[Path], width: int, s
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
     )
+    context.set_default_timeout(240_000)
     page = context.new_page()
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text))
@@ -64,6 +65,7 @@ def test_it_reads_well_everywhere(browser: Any, files: list[Path], width: int, s
 
 def test_it_prints_in_light_whatever_the_screen(browser: Any, files: list[Path]) -> None:
     context = browser.new_context(color_scheme="dark")
+    context.set_default_timeout(240_000)
     page = context.new_page()
     page.goto(files[1].as_uri())
     page.emulate_media(media="print", color_scheme="dark")

@@ -21,7 +21,8 @@ NOTEBOOK = ROOT / "examples" / "notebooks" / "tutorial.ipynb"
 EXECUTE = """
 import sys, nbclient, nbformat
 book = nbformat.read(sys.argv[1], 4)
-nbclient.NotebookClient(book, timeout=240, kernel_name="python3").execute()
+slow = {"timeout": 400, "startup_timeout": 400}
+nbclient.NotebookClient(book, kernel_name="python3", **slow).execute()
 nbformat.write(book, sys.argv[2])
 """
 COMMAND = """#!{python}

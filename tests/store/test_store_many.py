@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import sqlite3
+from typing import Any
+
 import pytest
 from searches import grid_of
 
-from thetahat.core import Status
+from thetahat.core import Status, StoreError
 from thetahat.store import Follower, NewSweep, Queue, Store, create_sweep, run_configs
 
-MANY = 33_000
-"""SQLite takes 32,766 variables in a statement."""
+MANY = 3_000
+"""Three times the variables that a statement may have here."""
+
+
+@pytest.fixture
+def few_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a statement of SQLite have 999 variables, as before 2020, in place of 32,766."""
+
+    def connect(*args: Any, connect: Any = sqlite3.connect, **more: Any) -> sqlite3.Connection:
+        opened = connect(*args, **more)
+        opened.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
+        return opened
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
 
 
 @pytest.mark.sqlite
-def test_a_claim_of_many_runs_is_held_logged_and_given_back(store: Store) -> None:
+def test_a_claim_of_many_runs_is_held_logged_and_given_back(
+    few_variables: None, store: Store
+) -> None:
+    many = {f"a{k}": k for k in range(1000)}
+    query = f"SELECT {', '.join(f':{name}' for name in many)}"
+    with pytest.raises(StoreError, match="too many SQL variables"), store.batch() as writer:
+        writer.execute(query, many)
     sweep = create_sweep(store, NewSweep("", points=MANY))
     queue = Queue(store, sweep.id, "me")
     claim = queue.claim(MANY, grid_of(MANY))

@@ -16,6 +16,12 @@ import thetahat
 from thetahat.core.provenance import command_line, git_state, provenance, short_path, versions
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git may take long on a busy machine."""
+    monkeypatch.setattr("thetahat.core.provenance.GIT_TIMEOUT_S", 240.0)
+
+
 def git(folder: Path, *words: str) -> None:
     who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
     subprocess.run(["git", *who, "-C", str(folder), *words], check=True, capture_output=True)

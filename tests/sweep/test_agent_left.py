@@ -10,10 +10,12 @@ import sys
 import time
 
 import pytest
+from at_work import LOSES
 
 from children import until
 
-# Groups of processes are ended without an agent.
+# Groups of processes are ended without an agent; how one starts a program is recorded.
+from thetahat.sweep.processes import _runner
 from thetahat.sweep.processes._process_group import (
     began_at,
     end_groups,
@@ -62,6 +64,20 @@ def test_programs_end_with_an_agent_that_is_killed(at) -> None:
     child.communicate()
     until(lambda: not any(map(lives, began)))
     assert "ended" not in (at.folder / "seen").read_text()
+
+
+def test_the_watchdog_runs_before_the_first_program(at, thetahat, monkeypatch) -> None:
+    """Else an agent that is killed while it starts the watchdog leaves a program that none knows."""
+    found: list[int] = []
+
+    class Recorded(_runner.ProgramProcess):
+        def __init__(self, *given, **more) -> None:
+            found.append(watchdog_of(os.getpid()))
+            super().__init__(*given, **more)
+
+    monkeypatch.setattr(_runner, "ProgramProcess", Recorded)
+    assert thetahat("sweep", at.sweep(ONE, LOSES), "--run", "--workers", "1")[0] == 0
+    assert len(found) == 2 and len(set(found)) == 1
 
 
 def test_an_agent_ends_the_programs_of_a_dead_agent_before_it_runs_their_runs(at) -> None:

@@ -51,7 +51,8 @@ class Browser:
         from playwright.sync_api import sync_playwright
 
         self._playwright = sync_playwright().start()
-        self.opened = self._playwright.chromium.launch(executable_path=where, args=ARGS)
+        start = self._playwright.chromium.launch
+        self.opened = start(executable_path=where, args=ARGS, timeout=240_000)
         self._loop = asyncio.get_running_loop()
         asyncio._set_running_loop(None)
 
@@ -133,8 +134,8 @@ class Watched:
     def open(self, path: str, *, charts: bool = True) -> Any:
         """Go to a path of the page and wait until it has drawn itself, with the charts in sight."""
         if self._entrance:
-            self.page.goto(self._entrance)
-            self.page.wait_for_selector('main[aria-busy="false"]')
+            # The cookie of the tab's context, without the page that the address would show.
+            assert self.page.context.request.get(self._entrance).ok
             self._entrance = ""
         self.page.goto(self.root + path)
         self.page.wait_for_selector('main[aria-busy="false"]')

@@ -81,6 +81,28 @@ def served(used: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A store of a sweep of 44 runs, which a page draws quickly, and its address."""
+    where = tmp_path_factory.mktemp("small")
+    with open_store(where) as store:
+        sweep = stores.tuning_sweep(store, 44, 20)
+    return where, f"/sweep/{sweep.id}"
+
+
+@pytest.fixture
+def small_page(look: Any, small_served: str, small: tuple[Path, str]) -> Any:
+    """The page of the small sweep: each filter and each brush draws all its charts again."""
+    return look(small_served).open(small[1])
+
+
+@pytest.fixture(scope="module")
+def small_served(small: tuple[Path, str]) -> Iterator[str]:
+    """The page of the small store."""
+    with serving(small[0]) as url:
+        yield url
+
+
 @pytest.fixture
 def look(browser: Any) -> Iterator[Callable[..., Watched]]:
     """A new tab; at the end nothing must have gone wrong in it."""

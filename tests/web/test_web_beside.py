@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from children import until
 from thetahat.cli import run
 from thetahat.core.errors import ConfigError
 from thetahat.store import open_store
@@ -111,7 +112,8 @@ def test_at_a_terminal_the_page_opens_and_stays_until_ctrl_c(folder, monkeypatch
     while (found := line.search(said)) is None:
         said += os.read(ours, 4096).decode()
     assert read(found.group(1))["sweeps"][0]["state"] == "finished"
-    opened = (folder / "opened").read_text().strip()
+    # The browser starts beside the runs, and may come after their end.
+    opened = until(lambda: (folder / "opened").exists() and (folder / "opened").read_text().strip())
     # Other users can read a browser's command line: what is in it is valid once.
     assert opened.partition("?token=")[0] == found.group(1).partition("?token=")[0]
     assert opened != found.group(1)

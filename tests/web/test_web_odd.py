@@ -52,8 +52,8 @@ def test_hostile_names_are_text(look, tmp_path) -> None:
         ]
         paths += [f"/compare?runs={runs[0].id},{runs[1].id}&same=1&bands=1"]
         with serving(tmp_path) as url:
+            tab = look(url)
             for path in paths:
-                tab = look(url)
                 page = tab.open(path)
                 eventually(page, lambda page=page: HOSTILE in page.inner_text("main"))
                 settle(page)
@@ -67,7 +67,7 @@ def test_hostile_names_are_text(look, tmp_path) -> None:
                     box = page.locator(
                         "section[aria-label='Metric over time'] .chart"
                     ).bounding_box()
-                    for x in range(60, int(box["width"]) - 30, 12):
+                    for x in range(60, int(box["width"]) - 30, 40):
                         page.mouse.move(box["x"] + x, box["y"] + box["height"] * 0.4)
                     assert page.locator("img[src=x], main script").count() == 0
 
@@ -120,8 +120,8 @@ def test_odd_sweeps_and_runs(look, tmp_path) -> None:
         made = odd_stores(store)
         last = {name: store.runs(sweep_id=sweep.id) for name, sweep in made.items()}
         with serving(tmp_path) as url:
+            tab = look(url)
             for name, sweep in made.items():
-                tab = look(url)
                 page = tab.open(f"/sweep/{sweep.id}")
                 settle(page)
                 tab.shot(f"odd-{name}")
@@ -134,7 +134,7 @@ def test_odd_sweeps_and_runs(look, tmp_path) -> None:
                     assert page.inner_text("h1") == last[name][-1].name
                     assert tab.wide() <= 0, name
             ids = ",".join(runs[-1].id for runs in last.values() if runs)
-            page = look(url).open(f"/compare?runs={ids}&same=1&bands=1")
+            page = tab.open(f"/compare?runs={ids}&same=1&bands=1")
             assert (
                 "None of these runs logged" in page.inner_text("main")
                 or page.locator(".chart").count()

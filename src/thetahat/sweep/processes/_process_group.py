@@ -111,17 +111,20 @@ def end_groups(known: Iterable[tuple[int, str]]) -> set[int]:
 
 
 class Watchdog:
-    """The agent's end of the watchdog, which starts with the first program."""
+    """The agent's end of the watchdog, which starts before the first program."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def watch(self, pid: int, began: str) -> None:
-        """Report that a program runs."""
+    def start(self) -> None:
+        """Start the watchdog, before a program that it could not learn of in time."""
         if self._process is None:
             # If no process can be started, the next agent ends the programs.
             with contextlib.suppress(OSError):
                 self._process = _start_watchdog()
+
+    def watch(self, pid: int, began: str) -> None:
+        """Report that a program runs."""
         self._write(f"+{pid} {began}\n")
 
     def release(self, pid: int) -> None:

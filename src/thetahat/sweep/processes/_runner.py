@@ -214,6 +214,7 @@ class Processes:
             env["CUDA_VISIBLE_DEVICES"] = device
         argv = argv_of(self.command, self.program, config, env=env, folder=folder)
         metrics = Metrics(folder, self.cwd, run.id, self.store)
+        self._watchdog.start()
         process = ProgramProcess(
             Order(argv, env, folder, self.cwd, self.timeout_s),
             on_stdout=metrics.take_stdout,
