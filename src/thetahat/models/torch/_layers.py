@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat.core.errors import NotConverted
+from thetahat.models._products import product
 from thetahat.models.torch._recurrent import RECURRENT
 
 JaxFunction = Callable[..., Any]
@@ -20,13 +21,13 @@ JaxFunction = Callable[..., Any]
 
 
 def _linear(x: Any, weight: Any, bias: Any = None) -> Any:
-    out = x @ weight.T
+    out = product(x, weight.T)
     return out if bias is None else out + bias
 
 
-def _added(product: JaxFunction) -> JaxFunction:
+def _added(multiply: JaxFunction) -> JaxFunction:
     def run(x: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-        out = product(a, b)
+        out = multiply(a, b)
         return (x if beta == 1 else beta * x) + (out if alpha == 1 else alpha * out)
 
     return run
@@ -323,7 +324,7 @@ def _safe_softmax(x: Any, dim: int, dtype: Any = None) -> Any:
 
 def _turned(a: Any, b: Any) -> Any:
     """The product of a matrix and a transpose: a weight stays as it is, and XLA copies none."""
-    return jnp.transpose(jnp.matmul(jnp.transpose(b), jnp.transpose(a)))
+    return product(a, b, lambda a, b: jnp.transpose(jnp.matmul(b.T, a.T)))
 
 
 LAYERS: dict[str, JaxFunction] = {
