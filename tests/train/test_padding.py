@@ -118,7 +118,7 @@ def test_a_padded_fit_has_the_numbers_of_a_fit_of_its_own_size(case: str, own_si
 
 
 def test_training_in_batches_is_bitwise_that_of_a_fit_of_its_own_size(own_size) -> None:
-    what = task(37, None, d=8)  # as many inputs as the program has: rows alone are padded
+    what = task(37, None)
     padded, own = numbers(th.fit(what)), numbers(own_size(what))
     for name, value in padded.items():
         assert name.startswith("final") or value.tobytes() == own[name].tobytes(), name

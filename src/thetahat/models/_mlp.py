@@ -15,7 +15,6 @@ import numpy as np
 from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import ConfigError, check_choice
 from thetahat.core.numbers import whole
-from thetahat.models._products import product
 from thetahat.models._shapes import one_observation, outputs, say_deep
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ class MLP:
 
 def _layers(layers: Any, a: Any, between: Any, last: Any, bias: bool) -> Any:
     for n, layer in enumerate(layers):
-        a = product(a, layer["kernel"])
+        a = a @ layer["kernel"]
         if bias:
             a = a + layer["bias"]
         a = between(a) if n < len(layers) - 1 else last(a)

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat.core.errors import NotConverted
-from thetahat.models._products import product
 from thetahat.models.torch._recurrent import RECURRENT
 
 JaxFunction = Callable[..., Any]
@@ -21,13 +20,13 @@ JaxFunction = Callable[..., Any]
 
 
 def _linear(x: Any, weight: Any, bias: Any = None) -> Any:
-    out = product(x, weight.T)
+    out = x @ weight.T
     return out if bias is None else out + bias
 
 
-def _added(multiply: JaxFunction) -> JaxFunction:
+def _added(product: JaxFunction) -> JaxFunction:
     def run(x: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-        out = multiply(a, b)
+        out = product(a, b)
         return (x if beta == 1 else beta * x) + (out if alpha == 1 else alpha * out)
 
     return run
@@ -324,7 +323,7 @@ def _safe_softmax(x: Any, dim: int, dtype: Any = None) -> Any:
 
 def _turned(a: Any, b: Any) -> Any:
     """The product of a matrix and a transpose: a weight stays as it is, and XLA copies none."""
-    return product(a, b, lambda a, b: jnp.transpose(jnp.matmul(b.T, a.T)))
+    return jnp.transpose(jnp.matmul(jnp.transpose(b), jnp.transpose(a)))
 
 
 LAYERS: dict[str, JaxFunction] = {
