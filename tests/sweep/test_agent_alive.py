@@ -112,3 +112,10 @@ def test_an_agent_removes_the_locks_that_killed_agents_left(at, thetahat) -> Non
     code, _, err = thetahat("sweep", at.sweep(ONE, LOSES), "--run")
     assert code == 0, err
     assert os.listdir(folder) == ["begins.lock"]
+
+
+def test_a_lock_that_cannot_be_removed_hinders_no_agent(tmp_path) -> None:
+    # As a lock of another user in a folder where each may remove their own files alone.
+    (tmp_path / "theirs.lock").mkdir()
+    AgentWatch(tmp_path).forget(["theirs", "gone"])
+    assert os.listdir(tmp_path) == ["theirs.lock"]

@@ -228,7 +228,7 @@ def use_workers(connection: Connection, query: Select[Any]) -> Select[Any]:
     PostgreSQL takes JSON for cheap to read and rows for dear to send between its processes, and
     computes what is aggregated after they are sent, were it not for the offset.
     """
-    if connection.dialect.name != "postgresql":
+    if is_sqlite(connection):
         return query
     connection.exec_driver_sql("SET LOCAL parallel_tuple_cost = 0")
     return query.offset(literal_column("0"))

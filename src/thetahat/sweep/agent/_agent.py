@@ -154,9 +154,10 @@ class Agent:
         reserve.take()
         with proof_of_life(self.store.folder / "agents", self.id), listening(self._interrupt):
             self.queue.join(host_name(), os.getpid())
-            # Left by agents that were killed while they, or those that found them, removed them.
-            self._watch.forget(self.queue.ended(self._watch.left(), host_name()))
             try:
+                # Agents that were killed at their end, or before they removed such a lock, left one.
+                with suppress(StoreError):
+                    self._watch.forget(self.queue.ended(self._watch.left(), host_name()))
                 while self._turn():
                     pass
                 self._drop_terminated()

@@ -126,8 +126,10 @@ class AgentWatch:
         """
         for agent in agents:
             path = self.folder / f"{agent}.lock"
-            if is_free(path):
-                path.unlink(missing_ok=True)
+            # In a shared folder a lock may be another user's, who alone can remove it.
+            with contextlib.suppress(OSError):
+                if is_free(path):
+                    path.unlink()
 
     def left(self) -> list[str]:
         """Return the agents, at most 1,000, whose lock files are there."""
