@@ -155,7 +155,7 @@ class Agent:
         with proof_of_life(self.store.folder / "agents", self.id), listening(self._interrupt):
             self.queue.join(host_name(), os.getpid())
             try:
-                # Agents that were killed at their end, or before they removed such a lock, left one.
+                # Agents that were killed at their end, or before they removed one, left locks.
                 with suppress(StoreError):
                     self._watch.forget(self.queue.ended(self._watch.left(), host_name()))
                 while self._turn():
