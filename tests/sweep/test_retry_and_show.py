@@ -86,6 +86,23 @@ def test_show_says_why_runs_of_a_sweep_failed_and_how_to_retry_them(failed, caps
     assert "runs        2: 2 finished" in out and "failed" not in out
 
 
+def test_commands_that_show_prints_name_the_store(failed, tmp_path, monkeypatch, capsys):
+    with open_store() as store:
+        sweep, place = store.runs()[0].sweep_id, store.path.parent
+    elsewhere = tmp_path / "else where"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    capsys.readouterr()
+    assert command("show", sweep, "--store", str(place)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for begin in ("its runs:", "a report:", "retry them:"):
+        (line,) = [x for x in lines if x.startswith(begin)]
+        assert shlex.split(line)[-2:] == ["--store", str(place)]
+    (line,) = [x for x in lines if x.startswith("its runs:")]
+    assert command(*shlex.split(line)[3:]) == 0
+    assert "exit code 1: a bug" in capsys.readouterr().out
+
+
 def test_retry_with_run_works_at_once(failed):
     Path("bug").unlink()
     assert command("sweep", "last", "--retry-failed", "--run", "--quiet") == 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thetahat.core.errors import ConfigError
+from thetahat.core.shell import pasteable
 
 _LINES = re.compile(r"acts ([\w-]{20,200})\nreads ([\w-]{20,200})\n?", re.ASCII)
 _MOST_BYTES = 1_000
@@ -87,5 +88,5 @@ def _check_owner(place: Path, found: os.stat_result) -> None:
         raise ConfigError(
             f"--tokens {place} can be read or changed by others (mode"
             f" {stat.S_IMODE(found.st_mode):o}); remove it, and it is made anew, or, if no one has"
-            f" read it, run chmod 600 {place}"
+            f" read it, run {pasteable(['chmod', '600', str(place)])}"
         )

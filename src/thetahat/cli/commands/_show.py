@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     with open_store(args.store, create=False) as store:
         sweep = None if args.history else sweep_named(store, args.name)
         if sweep is not None:
-            return show_sweep(store, sweep, args.format)
+            return show_sweep(store, sweep, args.format, store_flag(args.store))
         [found] = standing(store, [store.run(args.name)])
         if args.history:
             history = {k: v.tolist() for k, v in store.history(found.id).items()}

@@ -42,7 +42,7 @@ def sweep_named(store: Store, name: str) -> SweepRow | None:
     return None
 
 
-def show_sweep(store: Store, sweep: SweepRow, format: str) -> int:
+def show_sweep(store: Store, sweep: SweepRow, format: str, flag: str) -> int:
     """Print how a sweep stands."""
     facts = _facts(store, sweep)
     if format == "json":
@@ -81,22 +81,22 @@ def show_sweep(store: Store, sweep: SweepRow, format: str) -> int:
     lines += [
         "",
         *(
-            [f"retry them: {_retry(store, sweep)}"]
+            [f"retry them: {_retry(store, sweep, flag)}"]
             if facts["counts"].get(str(Status.FAILED))
             else []
         ),
-        f"its runs:   thetahat runs {sweep.id}",
-        f"a report:   thetahat report {sweep.id}",
+        f"its runs:   thetahat runs {sweep.id}{flag}",
+        f"a report:   thetahat report {sweep.id}{flag}",
     ]
     emit("\n".join(lines) + "\n", painted=True)
     return 0
 
 
-def _retry(store: Store, sweep: SweepRow) -> str:
+def _retry(store: Store, sweep: SweepRow, flag: str) -> str:
     function = sweep.spec.get("function")
     if function is not None and sweep.spec.get("program") is None:
         return f"{opening(sweep.id, store.path)}.retry_failed({function})"
-    return f"thetahat sweep {sweep.id} --retry-failed --run"
+    return f"thetahat sweep {sweep.id} --retry-failed --run{flag}"
 
 
 def _failure(one: dict[str, Any]) -> str:

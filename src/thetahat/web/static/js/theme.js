@@ -13,7 +13,7 @@
       const elsewhere = behind && new URL(behind).origin !== location.origin;
       link.href = elsewhere ? behind + location.pathname.slice(root.length) + location.search : location.href;
       link.textContent = elsewhere ? link.href : "Load it again";
-      told.append(elsewhere ? `This page is not served at ${location.origin}, so that its scripts were refused. Open it at ` : "The scripts of this page did not arrive. ", link, ".");
+      told.append(elsewhere ? `This page is not served at ${location.origin}, and its scripts were refused. Open it there, by the printed address with its token: ` : "The scripts of this page did not arrive. ", link, ".");
       document.getElementById("main").replaceChildren(told);
       document.getElementById("main").removeAttribute("aria-busy");
     };
